@@ -74,6 +74,21 @@ async def pause(*events: asyncio.Event, seconds: float | None = None) -> None:
             wait.cancel()
 
 
+async def pause_to_beat(*events: asyncio.Event, every: timedelta) -> None:
+    """Wait for the next beat of `every`, or until one of the events is set."""
+    await pause(*events, seconds=seconds_to_beat(every.total_seconds()))
+
+
+def seconds_to_beat(every: float) -> float:
+    """Return the seconds until the loop's clock next shows a multiple of `every` seconds.
+
+    Periodic checks wait for the same beat, so that an idle process wakes once for all of them. A beat that is
+    less than a tenth of `every` away is skipped: a timer that fires a moment early must not make a loop spin.
+    """
+    left = every - asyncio.get_running_loop().time() % every
+    return left if left >= every / 10 else left + every
+
+
 def countdown(span: timedelta) -> Callable[[], timedelta]:
     """Return a function that says how much remains of a span that begins now."""
     ends_at = time.monotonic() + span.total_seconds()

@@ -23,7 +23,7 @@ WIDTH_MAX: Final = 5.0
 #: A `Date` has whole seconds.
 _DATE_STEP: Final = 1.0
 
-#: No `Date` is out of these years; in seconds since 1970.
+#: A `Date` outside these years is not believed; in seconds since 1970.
 _EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 
@@ -53,6 +53,11 @@ _CAUSES_MAX: Final = 10
 REMEDY: Final = "enable NTP: timedatectl set-ntp true; to see whether it works: timedatectl timesync-status"
 
 
+def utc_now() -> datetime:
+    """Return what the machine's clock says, aware, in UTC: what is decided goes by `Clock`."""
+    return datetime.now(UTC)
+
+
 class Service(StrEnum):
     """Whose answers tell the time."""
 
@@ -60,7 +65,7 @@ class Service(StrEnum):
     AWS = "AWS"
 
 
-#: Only Linux has it; elsewhere, where the sandbox may be tried, nothing tells of a suspend.
+#: Only Linux has it; elsewhere, where the sandbox may be tried, nothing reveals a suspend.
 _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _read_boottime: Final = partial(time.clock_gettime, _BOOTTIME)
 
@@ -85,7 +90,7 @@ class _Bound(NamedTuple):
 
 
 class _Bounds:
-    """The bounds of one service within the last hour: of each minute the narrowest, while it may count."""
+    """A service's bounds in the last hour: the narrowest one of each minute, as long as it may count."""
 
     def __init__(self) -> None:
         self._kept: deque[tuple[float, _Bound]] = deque()  #: the narrowest first, the latest last
@@ -155,8 +160,8 @@ class Clock:
     def lag(self) -> timedelta:
         """The most by which the time is behind the services': usually little more than a second.
 
-        A span that must not be too short by their clocks, such as that to a deadline, is longer by it: at its
-        end another bound may count, which lags less.
+        Add it to a span that must not be too short by their clocks, such as that to a deadline: at the end of
+        the span a bound that lags less may count.
         """
         return timedelta(seconds=self._width)
 
@@ -177,10 +182,10 @@ class Clock:
             if self._dispute:
                 return f"{self._dispute}; {REMEDY}"
             if self._trusts_machine:
-                why = "no answer of Slack's or AWS's has a usable Date, so the machine's clock counts"
+                why = "no answer from Slack or AWS has a usable Date, so the machine's clock counts"
                 return f"{why}; check the proxies on the way to them"
             if self._useless_since is not None and self._offset is None:
-                why = "no answer of Slack's or AWS's had a usable Date yet, so nothing final is decided"
+                why = "no answer from Slack or AWS had a usable Date yet, so nothing final is decided"
                 return f"{why}; check the proxies on the way to them"
         return ""
 
@@ -199,9 +204,9 @@ class Clock:
                 self._judge(received)
 
     def note_refusal(self, place: str, why: str = "") -> None:
-        """Record in a sentence that a signature or a certificate was refused for its time; "": that none was.
+        """Record, as a sentence, that a signature or a certificate was refused for its time; "": none was.
 
-        `place` says by which service.
+        `place` names the service.
         """
         if not why and not self._refusals:
             return
@@ -240,7 +245,7 @@ def _describe(near: dict[Service, _Bound]) -> str:
 
 
 def is_expired_certificate(error: BaseException | None) -> bool:
-    """Whether a call failed because a certificate is not valid yet, or any more, at the machine's time."""
+    """Whether a call failed because, by the machine's clock, a certificate is not yet or no longer valid."""
     seen = 0
     while error is not None and seen < _CAUSES_MAX:
         if getattr(error, "verify_code", None) in _NOT_NOW:

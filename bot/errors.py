@@ -10,14 +10,15 @@ The leaf names the problem, its parent the remedy::
     ├── StoreError             the store operation failed; nothing was written
     │   └── StoreReplaced      … its file is gone, or another is in its place: nobody is told anything
     ├── PermanentError         retrying cannot help
-    │   └── Undeliverable      nobody can be asked
+    │   ├── Undeliverable      nobody can be asked
+    │   └── NoDevice           the second factor's provider knows no device of the person
     ├── TransientError         it was not done; try again
     │   ├── NoConversation     the person has none with the bot yet: open one first
     │   ├── UnknownErrorCode     Slack gave a code that may concern one person or text alone
     │   └── AppRejected         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
 
-Errors that only one command can meet are defined beside it, directly below the root: `NoWorker` and
+Errors that only one command can meet are defined next to it, directly below the root: `NoWorker` and
 `CallFailed` of `worker.control`, `UnknownAlert` and `BackupRunning` of `worker.handlers`,
 `worker.descriptors.OutOfDescriptors`, `cli.files.BackupFailed`, `cli.output.plot.PlotNotWritten`,
 `store.migration.migrate.MigrationRefused`.
@@ -84,6 +85,10 @@ class Undeliverable(PermanentError):
         self.reason = reason
 
 
+class NoDevice(PermanentError):
+    """The provider of the second factor knows nobody of this name, or no device of theirs."""
+
+
 class TransientError(TriageBotError):
     """It was definitely not done. `retry_after` is the wait that the other side asked for, if any."""
 
@@ -96,7 +101,7 @@ class NoConversation(TransientError):
     """Slack has no conversation with the person yet: open one, and post to that."""
 
     def __init__(self) -> None:
-        super().__init__("Slack knows no conversation with this person yet")
+        super().__init__("Slack has no conversation with this person yet")
 
 
 class UnknownErrorCode(TransientError):

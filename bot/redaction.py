@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 #: What a secret looks like. Any character may precede it, such as the `n` of an escaped line break.
@@ -12,20 +13,34 @@ _SECRETS = re.compile(
     | (?:AKIA|ASIA)[A-Z0-9]{12,}                       # AWS access key ids
     | (?<=ticket=)[^\s"'&]+                            # the one-time ticket of a websocket's URL
     | (?<=hooks\.slack\.com/)[^\s"',]+                 # response URLs: they let anybody post
+    | eyJ[\w-]{8,}\.[\w-]+\.[\w-]*                     # tokens of OpenID: JSON in base64, signed
+    | (?:(?<=BEGIN\ PRIVATE\ KEY-----)                 # private keys
+        |(?<=BEGIN\ EC\ PRIVATE\ KEY-----)|(?<=BEGIN\ RSA\ PRIVATE\ KEY-----))[^-]+
     | (?<=://)[^\s/@"']+(?=@)                          # user name and password in a URL
     """,
     re.VERBOSE,
 )
 
-#: AWS secrets have no recognisable shape: they are found by the name before them.
+#: AWS's and OpenID's secrets have no recognisable shape: they are found by the name before them.
 _NAMED_SECRETS = re.compile(
-    r"""((?:secret_?access_?key|session_?token|security-token)["']?\s*[:=]\s*b?["']?)[^\s"',})]+""",
-    re.IGNORECASE,
+    r"""((?:secret_?access_?key|session_?token|security-token|client_?secret|client_assertion|auth_req_id
+        |(?:access|refresh|id)_token|authorization)["']?\s*[:=]\s*(?:b?["']?(?:Basic|Bearer)\ |b?["']?))
+        [^\s"',})]+""",
+    re.IGNORECASE | re.VERBOSE,
 )
 
 #: Every text that either pattern matches contains one of these in lower case. Searching for them takes a
 #: tenth of the time, and few lines of the log contain one.
-_MARKS = ("xox", "xapp-", "akia", "asia", "ticket=", "hooks.slack.com/", "://", "key", "token")
+_MARKS = (
+    *("xox", "xapp-", "akia", "asia", "ticket=", "hooks.slack.com/", "://", "key", "token"),
+    *("eyj", "client", "auth_req_id", "authorization"),
+)
+
+#: Characters of a part of a secret that is redacted wherever it stands: a shorter one is part of many words.
+_PART_MIN = 6
+
+#: The private members of a JWK (RFC 7518, section 6).
+_PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "k")
 
 #: Replaces a secret.
 REDACTED = "[redacted]"
@@ -59,6 +74,23 @@ class Secret:
 
     def __repr__(self) -> str:
         return f"Secret({REDACTED if self._value else ''})"
+
+
+def find_parts(secret: Secret) -> list[str]:
+    """Return what gives a secret away wherever it stands: its lines, and the private members of a JWK.
+
+    Nothing, if it is the name of a parameter.
+    """
+    if secret.parameter:
+        return []
+    lines = [line for line in secret.reveal().splitlines() if not line.startswith("-----")]
+    try:
+        members = json.loads(secret.reveal())
+    except (ValueError, RecursionError):
+        members = None
+    if isinstance(members, dict):
+        lines += [str(members[name]) for name in _PRIVATE if name in members]
+    return [line for line in lines if len(line) >= _PART_MIN]
 
 
 def redact(text: str) -> str:

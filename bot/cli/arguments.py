@@ -96,6 +96,13 @@ def address(text: str) -> str:
     return _field("user", text, "an email address such as ada@example.com")
 
 
+def slack_id(text: str) -> str:
+    """Parse the id of a person in Slack."""
+    with suppress(ValueError):
+        return parsers.person_id(text)
+    raise argparse.ArgumentTypeError(f"expects a person's id in Slack such as U0123456789, not {text!r}")
+
+
 def label(text: str) -> str:
     """Parse the label of an alert by the rule for those in requests."""
     return _field("alert", text, "a label of 1 to 255 characters")

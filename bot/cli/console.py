@@ -36,13 +36,12 @@ def load_without_warnings(purpose: Purpose, options: argparse.Namespace) -> Sett
 
     settings = load_settings(purpose, on_read=tell)
     settle_environment(settings)
-    tokens = (settings.slack_bot_token, settings.slack_app_token)
     configure_logging(
         settings.log_level,
         sys.stderr,
         as_json=settings.log_format == "json",
         journal_stream=settings.journal_stream,
-        secrets=[token.reveal() for token in tokens if not token.parameter],
+        secrets=settings.secrets,
     )
     return settings
 
@@ -69,9 +68,9 @@ def complain(problem: str, *, level: str = "error") -> None:
 
 
 def terminal_width(stream: TextIO | None = None) -> int | None:
-    """Return how many columns the terminal has to which a stream goes (COLUMNS counts); None: it is none.
+    """Return the width of a stream's terminal in columns (COLUMNS overrides it); None if it is no terminal.
 
-    Of standard output, unless another stream is given.
+    The stream is standard output unless another is given.
     """
     return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
 

@@ -42,7 +42,7 @@ def read_hashes(path: Path) -> frozenset[str]:
     """Return the hashes in a file, one a line, in hex. Raises `UnreadableFile`."""
     words = [line.strip().decode(errors="replace") for line in read_lines(path)]
     if wrong := next((word for word in words if word and not _HASH.fullmatch(word)), None):
-        raise UnreadableFile(f"{path} is no list of hashes: {wrong[:70]!r} is not 64 hex digits")
+        raise UnreadableFile(f"{path} is not a list of hashes: {wrong[:70]!r} is not 64 hex digits")
     return frozenset(filter(None, words))
 
 
@@ -68,12 +68,12 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def require_elsewhere(path: Path, store: Path) -> None:
-    """Raise `BackupFailed` if `path` is the store or one of the files beside it (WAL, socket …).
+    """Raise `BackupFailed` if `path` is the store or one of the files next to it (WAL, socket …).
 
     A running worker would lose its writes if one of them were replaced.
     """
     suffixes = ("", "-wal", "-shm", "-journal", ".sock", ".head", ".rescue")
-    stores = {store, Path(os.path.realpath(store))}  # SQLite keeps its files beside the one that a link names
+    stores = {store, Path(os.path.realpath(store))}  # SQLite puts its files next to a link's target
     taken = {str(each.with_name(f"{each.name}{suffix}")) for each in stores for suffix in suffixes}
     taken |= {str(each.with_name(f".{each.name}.backup-in-progress")) for each in stores}
     # Not `Path.resolve`, which fails where links lead in a circle.

@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from bot import __version__
-from bot.cli.commands import COMMANDS, FAILED, OK, WRONG_CONFIG
+from bot.cli.commands import COMMANDS
 from bot.cli.console import complain
+from bot.cli.registry import FAILED, OK, WRONG_CONFIG
+from bot.cli.store_commands import STORE_COMMANDS
 from bot.errors import ConfigError, TriageBotError, WrongUsage
 from bot.settings.env_file import suggest
+
+#: In the order in which the help shows them.
+_ALL_COMMANDS = (*COMMANDS, *STORE_COMMANDS)
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -79,7 +84,7 @@ def _explain_lost_output(error: OSError) -> None:
         return
     if error.filename is not None or error.errno not in _UNWRITABLE:
         raise error
-    complain(f"standard output cannot be written: {error.strerror}; what it has is not complete")
+    complain(f"standard output cannot be written: {error.strerror}; the output is incomplete")
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # for what is still in the buffer
 
@@ -100,7 +105,7 @@ class _Parser(argparse.ArgumentParser):
         for theirs, ours in _PLAINLY:
             message = re.sub(f"^{theirs}", ours, message)
         if unknown := re.match(r"argument COMMAND: invalid choice: '([^']*)'", message):
-            names = [command.name for command in COMMANDS]
+            names = [command.name for command in _ALL_COMMANDS]
             meant = suggest(unknown[1], names)
             hint = f"did you mean {meant!r}?" if meant else f"expected one of {', '.join(names)}"
             message = f"there is no command {unknown[1]!r}; {hint}"
@@ -120,7 +125,7 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--verbose", action="store_true", help="say where the settings come from")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     parser.set_defaults(command=None)
-    for command in COMMANDS:
+    for command in _ALL_COMMANDS:
         text = command.help
         subparser = subparsers.add_parser(
             command.name, help=text, description=text[0].upper() + text[1:] + "."

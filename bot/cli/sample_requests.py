@@ -9,14 +9,18 @@ from argparse import Namespace
 from hashlib import sha256
 from pathlib import Path
 
-from bot.errors import ConfigError, WrongUsage
+from bot.cli.files import UnreadableFile
+from bot.errors import WrongUsage
 from bot.sandbox.samples import SAMPLES
 from bot.settings.settings import Settings
 from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing
 
-#: The label, and so the sample, that is sent unless one is named.
+#: The default label, and so the default sample.
 DEFAULT_ALERT = "sensitive_host_session"
+
+#: The options whose name differs from the contract's field.
+_OPTIONS = {"identityConfidence": "confidence", "occurredAt": "occurred-at", "facts": "fact"}
 
 
 def sample_body(options: Namespace) -> str:
@@ -44,14 +48,21 @@ def sample_body(options: Namespace) -> str:
 def read_body(path: str) -> str:
     """Return the content of a file, or of standard input for `-`, unchanged.
 
-    Raises `ConfigError` if it cannot be read or is not UTF-8.
+    Raises `UnreadableFile` if it cannot be read or is not UTF-8.
     """
     try:
         return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            [f"--file {path} cannot be read ({error}); expected the body of a request in UTF-8"]
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UnreadableFile(
+            f"--file {path} cannot be read ({why}); expected the body of a request in UTF-8"
         ) from error
+
+
+def name_options(reason: str) -> str:
+    """Return why a request is invalid, with the options of `send` in place of the contract's fields."""
+    complaints = (complaint.partition(" ") for complaint in reason.split("; "))
+    return "; ".join(f"--{_OPTIONS.get(field, field)} {rule}" for field, _, rule in complaints)
 
 
 async def send_request(settings: Settings, body: str) -> str:

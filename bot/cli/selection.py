@@ -29,6 +29,12 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="only alerts about this person, by the address in the request",
     )
+    parser.add_argument(
+        "--taken-by",
+        type=arguments.slack_id,
+        metavar="ID",
+        help="only alerts that this person on the security team has taken, by their Slack id",
+    )
     parser.add_argument("--alert", type=arguments.label, metavar="LABEL", help="only alerts with this label")
     parser.add_argument(
         "--since",
@@ -45,13 +51,14 @@ def read_filters(options: argparse.Namespace) -> dict[str, Any]:
         "user": options.user,
         "alert": options.alert,
         "outcome": options.outcome,
+        "taken_by": options.taken_by,
         "since_seconds": options.since and options.since.total_seconds(),
     }
     return {name: value for name, value in given.items() if value}
 
 
 def explain_nothing(filters: Mapping[str, Any], settings: Settings) -> str:
-    """Return the sentence for an empty list, with the label that may be meant if it is like none."""
+    """Return the sentence for an empty list; it suggests a known label if the one given matches none."""
     from bot.settings.alerts import load_alert_policies
     from bot.settings.env_file import suggest
 
@@ -86,7 +93,7 @@ def add_reports(parser: argparse.ArgumentParser) -> None:
 
 
 def select_reports(options: argparse.Namespace, now: datetime, began: datetime) -> dict[str, Any]:
-    """Return what the store is asked now, for a command that began then."""
+    """Return the arguments of `replay` for the store; `--since` counts back from when the command `began`."""
     if options.unsent:
         which: dict[str, Any] = {"unsent": True}
     elif options.since:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from bot.sandbox.fake_slack.submissions import state_of
+from bot.sandbox.trial_samples import TRIAL_SAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,6 +35,7 @@ class PageActions:
         router.add_post("/api/modals/submitted", self._submit)
         router.add_post("/api/modals/closed", self._close)
         router.add_post("/api/faults", self._break)
+        router.add_post("/api/phone", self._act_on_phone)
 
     async def _send_alert(self, request: web.Request) -> web.Response:
         asked = await _fields(request, "alert", "summary", "user", "confidence")
@@ -39,8 +43,9 @@ class PageActions:
         optional = {name: body[name] for name in ("occurredAt", "facts") if body.get(name)}
         if not self._trial.ready:
             return _report_trouble("The worker is not ready yet", status=503)
-        sent = await self._trial.send_alert(**asked, optional=optional)
-        return web.json_response({"identifier": sent.identifier})
+        times = next((each.times for each in TRIAL_SAMPLES if each.alert == asked["alert"]), 1)
+        sent = [await self._trial.send_alert(**asked, optional=optional) for _ in range(times)]
+        return web.json_response({"identifier": sent[0].identifier})
 
     async def _click(self, request: web.Request) -> web.Response:
         pressed = await _fields(request, "user", "channel", "ts", "action_id", "block_id")
@@ -84,7 +89,8 @@ class PageActions:
         if not _is_nested_text(values):
             raise web.HTTPBadRequest(text="values must map block to action to text.")
         try:
-            click = await self._trial.slack.submit_view(**filled, values=_state(values))
+            state = state_of(self._trial.slack.workspace.modals.view(filled["view_id"]), values)
+            click = await self._trial.slack.submit_view(**filled, values=state)
         except LookupError as error:
             return _report_trouble(f"This form is not open any more ({error})", status=404)
         return _report_click(click)
@@ -112,6 +118,14 @@ class PageActions:
             return _report_trouble(f"Another program has taken its port ({error.strerror})", status=503)
         return web.json_response({})
 
+    async def _act_on_phone(self, request: web.Request) -> web.Response:
+        done = await _fields(request, "id", "deed")
+        try:
+            self._trial.phone.act(done["id"], done["deed"])
+        except LookupError:
+            return _report_trouble("The phone does not ask that any more", status=404)
+        return web.json_response({})
+
     async def _close(self, request: web.Request) -> web.Response:
         closed = await _fields(request, "user", "view_id")
         try:
@@ -126,17 +140,6 @@ def _is_nested_text(values: object) -> bool:
         isinstance(block, dict) and all(isinstance(text, str) for text in block.values())
         for block in values.values()
     )
-
-
-def _state(values: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Return the typed text in the form that Slack sends: an empty input is null."""
-    return {
-        block_id: {
-            action_id: {"type": "plain_text_input", "value": text or None}
-            for action_id, text in block.items()
-        }
-        for block_id, block in values.items()
-    }
 
 
 def _report_click(click: Click) -> web.Response:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from bot.sandbox.samples import SAMPLES
 from bot.sandbox.slack_state import slack_state
 from bot.sandbox.supervisor import WorkerState
-from bot.sandbox.trial_samples import HINTS, HOSTILE_TEXT, NOTE_REQUIRED, THIRTY_SECONDS, TRIAL_SAMPLES
+from bot.sandbox.trial_samples import (
+    BURST,
+    HINTS,
+    HOSTILE_TEXT,
+    NOTE_REQUIRED,
+    SECOND_FACTOR,
+    THIRTY_SECONDS,
+    TRIAL_SAMPLES,
+)
 from bot.sandbox.worker_process import ALERT_URL
 
 if TYPE_CHECKING:
@@ -16,6 +24,7 @@ if TYPE_CHECKING:
 
     from bot.sandbox.child_process import ChildProcess
     from bot.sandbox.ledger import Ledger, Receipt, SentAlert
+    from bot.sandbox.phone import Prompt
     from bot.sandbox.samples import Sample
     from bot.sandbox.trial import Trial
 
@@ -24,8 +33,14 @@ Json = dict[str, Any]
 #: The page shows this many alerts and receipts; older ones stay in the trial.
 SHOWN: Final = 150
 
+#: The phone shows this many prompts.
+PROMPTS_SHOWN: Final = 3
+
 #: The keys of `details.triagebot` that the page shows separately.
-_SHOWN_DETAILS: Final = ("outcome", "alert", "reason", "said", "retracted", "comment", "sequence")
+_SHOWN_DETAILS: Final = (
+    *("outcome", "alert", "reason", "said", "retracted", "comment", "sequence"),
+    *("question", "inReplyTo"),
+)
 
 #: How the page shows each state of the worker but `up`.
 _STATES: Final = {
@@ -43,6 +58,8 @@ _TITLES: Final = {
     THIRTY_SECONDS: "30 seconds to answer",
     NOTE_REQUIRED: "Note required",
     HOSTILE_TEXT: "Hostile text",
+    SECOND_FACTOR: "Second factor",
+    BURST: "A burst of eight",
 }
 
 
@@ -62,6 +79,7 @@ def page_state(trial: Trial, labels: Mapping[str, str], *, ended: str | None, fa
         "samples": [_sample(sample) for sample in (*SAMPLES.values(), *TRIAL_SAMPLES)],
         "alert_url": ALERT_URL,
         **slack_state(trial.workspace),
+        "phone": [_prompt(prompt) for prompt in trial.phone.prompts[-PROMPTS_SHOWN:]],
         "alerts": [_alert(alert, trial.ledger, labels) for alert in trial.ledger.alerts[-SHOWN:]],
         "receipts": [_receipt(receipt, trial.ledger, labels) for receipt in trial.ledger.receipts[-SHOWN:]],
     }
@@ -119,6 +137,10 @@ def _offer(fault: str, words: str, *, offered: bool) -> Json:
 def _part(name: str, words: str, state: str) -> Json:
     """Describe a part; `words` are shown while it is up."""
     return {"name": name, "state": state, "words": words if state == "up" else state}
+
+
+def _prompt(prompt: Prompt) -> Json:
+    return {"id": prompt.id, "subject": prompt.subject, "code": prompt.code, "state": prompt.state}
 
 
 def _sample(sample: Sample) -> Json:
@@ -182,7 +204,7 @@ def _receipt(receipt: Receipt, ledger: Ledger, labels: Mapping[str, str]) -> Jso
 
 
 def _change(receipt: Receipt, ledger: Ledger, labels: Mapping[str, str]) -> Json:
-    """Name the answer before this one and this one, if it is another."""
+    """Name the previous answer and this one, if they differ."""
     identifier = receipt.verdict.identifier if receipt.verdict else None
     earlier = [one for one in ledger.responses(identifier or "") if _sequence(one) < _sequence(receipt)]
     now = _said(receipt)

@@ -21,6 +21,7 @@ class Sample:
     confidence: str
     minutes_ago: int | None = None  #: when it happened, before it is sent; None: it does not say
     facts: tuple[tuple[str, str], ...] = ()  #: a name and its value each
+    times: int = 1  #: how often it is sent at once, as an alert of its own each time
 
     def optional(self, now: datetime) -> dict[str, Any]:
         """Return the optional fields of its request, as far as it has them."""

@@ -68,7 +68,7 @@ class Supervisor:
         """Wait until the worker cannot be kept running; never returns. Raises `SandboxFailed`."""
         if self._tasks:
             await asyncio.shield(self._tasks[0])
-        raise _ended(self.process, await self.process.wait_for_end())
+        raise _explain_end(self.process, await self.process.wait_for_end())
 
     def kill(self) -> None:
         """End the worker as `kill -9` does."""
@@ -110,7 +110,7 @@ class Supervisor:
                     return
                 await asyncio.wait({ending}, timeout=0.05)
             how = await ending
-        raise _ended(self.process, how)
+        raise _explain_end(self.process, how)
 
     async def _keep_asking(self) -> NoReturn:
         while True:
@@ -121,7 +121,7 @@ class Supervisor:
                     self._change(WorkerState.UP if answers else WorkerState.FROZEN)
 
     async def _answers(self) -> bool:
-        """Whether it answers at all: its health may be bad."""
+        """Whether it answers at all, however bad its health."""
         try:
             async with (
                 aiohttp.ClientSession(timeout=_PATIENCE) as session,
@@ -133,5 +133,5 @@ class Supervisor:
         return True
 
 
-def _ended(process: ChildProcess, how: str) -> SandboxFailed:
+def _explain_end(process: ChildProcess, how: str) -> SandboxFailed:
     return SandboxFailed(f"The {process.name} ended unexpectedly ({how})", log=process.log_tail())

@@ -16,12 +16,19 @@ from bot.sandbox.changes import Changes
 from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.fake_slack import SlackStandIn, default_workspace
 from bot.sandbox.ledger import Ledger, SentAlert
+from bot.sandbox.phone import Phone
 from bot.sandbox.queue_reader import QueueReader
 from bot.sandbox.queues import LocalQueues, free_port
 from bot.sandbox.relay import Relay
 from bot.sandbox.slack_state import unreachable_because
 from bot.sandbox.supervisor import Supervisor
-from bot.sandbox.worker_process import WORKER, SlackAccess, start_worker, worker_environment
+from bot.sandbox.worker_process import (
+    WORKER,
+    SlackAccess,
+    factor_environment,
+    start_worker,
+    worker_environment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
     from bot.sandbox.child_process import ChildProcess
 
 #: The limit from a worker's start to its first Socket Mode link; on an idle machine it takes about a second.
-READY_LIMIT: Final = timedelta(seconds=12)
+READY_LIMIT: Final = timedelta(seconds=30)
 #: How often the number of Socket Mode links is polled; the stand-in does not announce changes.
 _LINK_LOOK_SECONDS: Final = 0.1
 
@@ -52,6 +59,7 @@ class Trial:
             bot_token=f"xoxb-{secrets.token_hex(8)}",
             app_token=f"xapp-{secrets.token_hex(8)}",
         )
+        self.phone = Phone(self.changes.mark)
         self.queues: LocalQueues | None = None
         self.sqs_relay: Relay | None = None  #: the worker's way to SQS
         self.supervisor: Supervisor | None = None  #: keeps the worker running
@@ -69,12 +77,14 @@ class Trial:
         folder = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="triage-bot-sandbox-")))
         await self.slack.start()
         self._parts.push_async_callback(self.slack.stop)
+        certificate = await self.phone.start(folder)
+        self._parts.push_async_callback(self.phone.stop)
         self._follow_slack()
         queues = await self._start_queues(folder)
         self.sqs_relay = Relay(queues.endpoint, on_lost=queues.show_again)
         await self.sqs_relay.start()
         self._parts.callback(self.sqs_relay.cut)
-        self.supervisor = await self._start_worker(folder, queues, self.sqs_relay)
+        self.supervisor = await self._start_worker(folder, queues, self.sqs_relay, certificate)
         self._parts.push_async_callback(self.supervisor.stop)
         self.changes.mark()
         await self._until_linked()
@@ -195,11 +205,13 @@ class Trial:
         """The worker's process; None before it is started."""
         return self.supervisor.process if self.supervisor else None
 
-    async def _start_worker(self, folder: Path, queues: LocalQueues, relay: Relay) -> Supervisor:
+    async def _start_worker(
+        self, folder: Path, queues: LocalQueues, relay: Relay, certificate: Path
+    ) -> Supervisor:
         metrics = f"127.0.0.1:{free_port()}"
         environment = worker_environment(
             folder, slack=self._access(), local=queues, endpoint=relay.endpoint, metrics=metrics
-        )
+        ) | factor_environment(self.phone, certificate)
         start = partial(start_worker, self._command, folder, environment)
         return Supervisor(
             await start(),

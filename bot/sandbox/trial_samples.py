@@ -17,6 +17,8 @@ CONFIG_DIR: Final = Path(__file__).with_name("config")
 THIRTY_SECONDS: Final = "sandbox_thirty_seconds"
 NOTE_REQUIRED: Final = "sandbox_note_required"
 HOSTILE_TEXT: Final = "sandbox_hostile_text"
+SECOND_FACTOR: Final = "sandbox_second_factor"
+BURST: Final = "sandbox_burst"
 
 TRIAL_SAMPLES: Final = (
     Sample(
@@ -33,6 +35,21 @@ TRIAL_SAMPLES: Final = (
             ("Repository", "payroll"),
             ("From address", "198.51.100.61"),
         ),
+    ),
+    Sample(
+        alert=SECOND_FACTOR,
+        summary="An administrator's role was given to your account in the identity provider.",
+        confidence="highest",
+        minutes_ago=8,
+        facts=(("Role", "Owner"), ("From address", "203.0.113.12")),
+    ),
+    Sample(
+        alert=BURST,
+        summary="A sign-in to the VPN with your account was refused: the password was wrong.",
+        confidence="high",
+        minutes_ago=1,
+        facts=(("From address", "203.0.113.99"),),
+        times=8,
     ),
     Sample(
         alert=HOSTILE_TEXT,
@@ -58,8 +75,13 @@ HINTS: Final[Mapping[str, str]] = MappingProxyType(
         THIRTY_SECONDS: "The bot sends a reminder after 10 seconds and gives up after 30. Send it and wait.",
         HOSTILE_TEXT: (
             "Its text imitates the bot: bold words, a link, a mention, an emoji, lines of the card. "
-            "Slack shows them as they are, in quotes."
+            "Slack shows them literally, in quotes."
         ),
+        BURST: (
+            "It is sent eight times at once. Three questions are open at a time; the others wait, and the "
+            "security channel gets one card for all of them. An alert of another kind does not wait."
+        ),
+        SECOND_FACTOR: "A “yes” counts once it is confirmed on the phone below Slack, with the same code.",
         NOTE_REQUIRED: "“No” and “not sure” open a form for a note. The answer counts even if it is closed.",
     }
 )

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Final
 from bot.sandbox import queues
 from bot.sandbox.child_process import ChildProcess, bare_environment
 from bot.sandbox.fake_slack import SECURITY_CHANNEL
+from bot.sandbox.phone import CLIENT_ID, FRAUD
 from bot.sandbox.trial_samples import CONFIG_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from bot.sandbox.phone import Phone
     from bot.sandbox.queues import LocalQueues
 
 #: Python's arguments to run the worker. -P: do not import from the current directory.
@@ -69,4 +71,15 @@ def worker_environment(
         "CONFIG_DIR": str(CONFIG_DIR),
         # The default would delay answers by a minute and a half.
         "MOZDEF_SYNC_SECONDS": "0",
+    }
+
+
+def factor_environment(phone: Phone, certificate: Path) -> dict[str, str]:
+    """Return what the worker needs to ask the phone, whose certificate it trusts alone."""
+    return {
+        "FACTOR_ISSUER": phone.issuer,
+        "FACTOR_CLIENT_ID": CLIENT_ID,
+        "FACTOR_CLIENT_SECRET": phone.secret,
+        "FACTOR_FRAUD_ERROR": FRAUD,
+        "SSL_CERT_FILE": str(certificate),
     }

@@ -15,7 +15,7 @@ from bot.settings.messages import defaults_folder, list_names, read_toml, text_p
 from bot.settings.parsers import duration
 from bot.triage.model import Choice
 from bot.triage.outcomes import CARDS, Outcome
-from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
+from bot.triage.policy import NOTES, WORDS, AlertPolicies, AlertPolicy, AskWhen, Factor, NoteRule, Wait
 
 #: Parses a value of the file, or raises `ValueError` with a sentence that continues after the key.
 _Reader = Callable[[object], object]
@@ -39,6 +39,7 @@ _LONGEST = {"user": "x" * 254, "summary": "x" * 300}
 
 #: The placeholders that each text may use, and Slack's limit in characters once they are filled in.
 _ROOM: Mapping[str, tuple[frozenset[str], int]] = {
+    "no_advice": (frozenset(), 2000),
     "ask": (frozenset({"user"}), 3000),
     "notification": (frozenset({"user", "summary"}), 1000),
     **{f"button_{choice}": (frozenset(), 75) for choice in Choice},
@@ -133,6 +134,10 @@ def _read_title(value: object) -> str:
     return text
 
 
+def _read_advice(value: object) -> str:
+    return "" if value == "" else _read_text(value, word="no_advice")
+
+
 def _read_wait(value: object) -> Wait:
     return Wait(is_set=True, after=duration(str(value)))
 
@@ -151,7 +156,7 @@ def _read_word(value: object, *, words: Sequence[StrEnum]) -> StrEnum:
 
 
 def _read_text(value: object, *, word: str) -> str:
-    """Parse a text of the question. One without placeholders is shown exactly as it is returned here."""
+    """Parse a text for the person. One without placeholders is shown exactly as it is returned here."""
     placeholders, room = _ROOM[word]
     problem = text_problem(value, placeholders)
     if problem:
@@ -175,12 +180,14 @@ _NOTE_RULES = {
 _OWN_KEYS: Mapping[str, _Reader] = {
     "title": _read_title,
     "ask": partial(_read_word, words=list(AskWhen)),
+    "factor": partial(_read_word, words=list(Factor)),
     "remind_after": _read_wait,
     "expire_after": _read_wait,
+    "no_advice": _read_advice,
 }
 
 _TABLES: Mapping[str, Mapping[str, _Reader]] = {
-    "words": {word: partial(_read_text, word=word) for word in _ROOM},
+    "words": {word: partial(_read_text, word=word) for word in WORDS},
     "note": {choice.value: partial(_read_word, words=_NOTE_RULES[choice]) for choice in Choice},
     "security_channel": {outcome.value: _read_flag for outcome in Outcome},
 }

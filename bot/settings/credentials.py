@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 #: Variables that may also be credentials. The file's name is the variable's in lower case.
-SECRET_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
+SECRET_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "FACTOR_CLIENT_SECRET", "FACTOR_CLIENT_KEY")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +38,7 @@ def read_credentials(folder: Path | None, values: Mapping[str, str]) -> Credenti
             # A codec's error shows part of the file, which may be the token.
             why = error.strerror if isinstance(error, OSError) else "not UTF-8"
             path = folder / variable.lower()
-            expected = "a file that contains only the token"
+            expected = "a file that contains only the secret"
             if isinstance(error, PermissionError):
                 expected = "a user who may read it: run the command with sudo"
             problems.append(f"the credential {path} cannot be read ({why}); expected {expected}")

@@ -24,7 +24,7 @@ FILE_VARIABLE = "TRIAGE_BOT_ENV"
 #: In the current folder.
 LOCAL_FILE = ".env"
 
-#: Below /etc: what the unit names, and beside it the folder of the tokens.
+#: Below /etc: the file that the unit names, and the folder of the tokens next to it.
 INSTALLED_FILE = "triage-bot.env"
 INSTALLED_TOKENS = "triage-bot"
 

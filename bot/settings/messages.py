@@ -51,7 +51,8 @@ def read_toml(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             return tomllib.load(file)
     except (OSError, ValueError) as error:
-        raise ConfigError([f"{path} cannot be read ({error}); expected a TOML file in UTF-8"]) from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError([f"{path} cannot be read ({why}); expected a TOML file in UTF-8"]) from error
 
 
 def _find_missing(messages: Messages) -> Iterator[str]:

@@ -14,7 +14,7 @@ from bot.aws.errors import blames_clock, code_of, explain, needs_fixing, status_
 from bot.aws.region import region_in
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.redaction import Secret
-from bot.settings.parsers import app_token, bot_token
+from bot.settings.parsers import app_token, bot_token, client_secret
 from bot.settings.settings import Settings
 from bot.threads import DaemonThreads
 
@@ -27,7 +27,12 @@ _REMEDIES = {
     "InvalidKeyId": "its KMS key is missing or disabled; enable the key, or create the parameter again",
 }
 
-_READERS: dict[str, Callable[[str], Secret]] = {"slack_bot_token": bot_token, "slack_app_token": app_token}
+_READERS: dict[str, Callable[[str], Secret]] = {
+    "slack_bot_token": bot_token,
+    "slack_app_token": app_token,
+    "factor_client_secret": client_secret,
+    "factor_client_key": client_secret,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +69,7 @@ async def fetch_secret(settings: Settings, name: str, access: Access | None = No
         raise StartRefused(f"the parameter {secret.parameter} {error}") from error
     if found.parameter:
         raise StartRefused(
-            f"the parameter {secret.parameter} names another parameter; expected the token itself"
+            f"the parameter {secret.parameter} names another parameter; expected the secret itself"
         )
     return found
 

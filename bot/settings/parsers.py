@@ -39,6 +39,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 #: In days. SQS may deliver a message again within 14 days, and then it must still be known.
 _SHORTEST_RETENTION_DAYS = 15
 
+_MOST_OPEN = 100
 _MOST_REMINDERS = 10
 
 #: An https URL of RFC 3986's characters, with placeholders only after the host. These characters exclude `<`,
@@ -52,6 +53,9 @@ _PARAMETER = re.compile(r"ssm:(?:/[A-Za-z0-9_.-]+)+")
 
 #: A DynamoDB table, by DynamoDB's rule for names, optionally with its region.
 _TABLE_URL = re.compile(r"dynamodb://[A-Za-z0-9_.-]{3,255}(?:\?region=[a-z0-9-]{1,63})?")
+
+#: How a client may prove itself to the provider of the second factor.
+CLIENT_AUTHENTICATIONS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 
 #: How much of a wrong value an error shows.
 _SHOWN_CHARACTERS = 80
@@ -144,6 +148,11 @@ def reminder_count(text: str) -> int:
     return _read_number(text, 0, _MOST_REMINDERS, f"a whole number, 0 to {_MOST_REMINDERS}")
 
 
+def open_count(text: str) -> int:
+    """Parse how many questions of one person stand open at a time, 1 to 100. Raises `ValueError`."""
+    return _read_number(text, 1, _MOST_OPEN, f"a whole number, 1 to {_MOST_OPEN}")
+
+
 def working_hours(text: str) -> WorkingHours:
     """Parse a schedule such as `Mon-Fri 09:00-18:00`, in local time. Raises `ValueError`."""
     try:
@@ -160,10 +169,26 @@ def zone(text: str) -> ZoneInfo:
     return found
 
 
+#: The id of somebody in Slack.
+_PERSON = "[UW][A-Z0-9]{2,30}"
+
+
 def channel_id(text: str) -> str:
     """Parse the id of a Slack channel. Whether the bot is a member is not checked. Raises `ValueError`."""
     expected = "the id of a channel such as C0123456789 (at the end of the channel's About page)"
     return _read_match("[CG][A-Z0-9]{2,30}", text, expected)
+
+
+def people_ids(text: str) -> frozenset[str]:
+    """Parse ids of people in Slack, separated by commas. Raises `ValueError`."""
+    expected = "ids such as U0123456789, separated by commas (a profile's menu has Copy member ID)"
+    _read_match(rf"{_PERSON}( *, *{_PERSON})*", text, expected)
+    return frozenset(each.strip() for each in text.split(","))
+
+
+def person_id(text: str) -> str:
+    """Parse the id of somebody in Slack. Raises `ValueError`."""
+    return _read_match(_PERSON, text, "an id such as U0123456789")
 
 
 def alert_url(text: str) -> str:
@@ -198,6 +223,50 @@ def listen_address(text: str) -> tuple[str, int]:
 def region(text: str) -> str:
     """Parse the name of an AWS region. Whether it exists is not checked. Raises `ValueError`."""
     return _read_match("[a-z0-9-]{1,63}", text, "the name of a region such as eu-central-1")
+
+
+def issuer_url(text: str) -> str:
+    """Parse the issuer of an OpenID provider, which is compared exactly. Raises `ValueError`."""
+    expected = "the issuer of the provider, an https URL such as https://login.example.com"
+    parts = _read_url(text, expected)
+    if parts.scheme != "https" or parts.query or parts.fragment or "@" in parts.netloc:
+        raise _make_error(text, expected)
+    return text
+
+
+def client_authentication(text: str) -> str:
+    """Parse how the client proves itself to the provider. Raises `ValueError`."""
+    if text not in CLIENT_AUTHENTICATIONS:
+        raise _make_error(text, f"one of {', '.join(CLIENT_AUTHENTICATIONS)}")
+    return text
+
+
+def client_secret(text: str) -> Secret:
+    """Parse the secret of a client, or the name of a parameter as `ssm:/name`. Raises `ValueError`."""
+    if text.startswith("ssm:") and not _PARAMETER.fullmatch(text):
+        raise ValueError("names no parameter; expected the secret itself, or ssm:/parameter/name")
+    if not re.fullmatch(r"[ -~\r\n]+", text):
+        raise ValueError("has characters that no secret has; expected printable ASCII")
+    return Secret(text)
+
+
+def login_hint(text: str) -> str:
+    """Parse how the provider is told who is asked: a text with `{subject}` in it. Raises `ValueError`."""
+    if "{subject}" not in text or not text.isprintable():
+        raise _make_error(text, 'one line with {subject} in it, such as {"username": "{subject}"}')
+    return text
+
+
+def scope(text: str) -> str:
+    """Parse the scope of a proof: words, one of which is `openid`. Raises `ValueError`."""
+    if "openid" not in text.split() or not re.fullmatch("[!-~ ]+", text):
+        raise _make_error(text, "words with openid among them, such as openid email")
+    return text
+
+
+def word(text: str) -> str:
+    """Parse one line of printable ASCII without spaces at its ends. Raises `ValueError`."""
+    return _read_match("[!-~](?:[ -~]*[!-~])?", text, "one line of printable ASCII")
 
 
 def existing_folder(text: str, folder: Path) -> Path:

@@ -19,6 +19,7 @@ _ADDRESS_MAX = 254
 
 _DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _ADDRESS: Final = re.compile(r"[!-?A-~]+@" + _DOMAIN.pattern)
+_SUBJECT: Final = re.compile(r"[!#-\[\]-~](?:[ !#-\[\]-~]{0,253}[!#-\[\]-~])?")
 _SLACK_ID: Final = re.compile(r"[UW][A-Z0-9]{2,}")
 
 
@@ -36,7 +37,10 @@ def load_people_rules(config_dir: Path | None = None) -> PeopleRules:
     if problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])
     return PeopleRules(
-        people=tables["people"], domains=tables["domains"], strict=content.get("strict", False)
+        people=tables["people"],
+        domains=tables["domains"],
+        factor=tables["factor"],
+        strict=content.get("strict", False),
     )
 
 
@@ -59,13 +63,13 @@ def _read_table(name: str, entries: Mapping[str, object], table: dict[str, str])
     for key, value in entries.items():
         where = f"[{name}] {json.dumps(key)}"
         if key == "strict":
-            yield f"{where} stands below a table; expected it above the first one"
+            yield f"{where} is below a table; expected it above the first one"
         elif isinstance(value, dict):
             yield f"{where} is cut at a dot; expected the whole key in quotes"
         elif not kinds.is_key(key):
             yield f"{where} is not {kinds.key}; expected {kinds.key} in quotes"
         elif key.lower() in table:
-            yield f"{where} is there twice; expected it once, in capitals or not"
+            yield f"{where} appears twice, ignoring case; expected once"
         elif not isinstance(value, str) or not kinds.is_value(value):
             yield f"{where} is {value!r}; expected {kinds.value} in quotes"
         else:
@@ -84,6 +88,10 @@ def _is_address_or_id(text: str) -> bool:
     return _is_address(text) or _SLACK_ID.fullmatch(text) is not None
 
 
+def _is_subject(text: str) -> bool:
+    return _SUBJECT.fullmatch(text) is not None
+
+
 class _Kinds(NamedTuple):
     """What the keys and the values of a table must be, and what those are called."""
 
@@ -94,6 +102,9 @@ class _Kinds(NamedTuple):
 
 
 _TABLES: Final[Mapping[str, _Kinds]] = {
+    "factor": _Kinds(
+        _is_address, "an address", _is_subject, "one line of up to 255 ASCII characters without quotes,"
+    ),
     "domains": _Kinds(_is_domain, "a domain", _is_domain, "a domain"),
     "people": _Kinds(_is_address, "an address", _is_address_or_id, "an address, or a Slack id (U… or W…),"),
 }

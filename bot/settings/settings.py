@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from bot.aws.region import region_in
 from bot.errors import ConfigError
-from bot.redaction import Secret, redact
+from bot.redaction import Secret, find_parts, redact
 from bot.settings import parsers
 from bot.settings.credentials import SECRET_VARIABLES, Credentials, read_credentials
 from bot.settings.env_file import FILE_VARIABLE, EnvFile, find_env_file, suggest
@@ -72,7 +72,7 @@ class Variable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """The settings. Those that the purpose does not need have their defaults, even if they are set."""
+    """The settings. Those that the purpose does not need keep their defaults, even if they are set."""
 
     slack_bot_token: Secret = field(default=Secret(""))
     slack_app_token: Secret = field(default=Secret(""))
@@ -86,14 +86,25 @@ class Settings:
     remind_after: timedelta | None  #: how long after a question its person is reminded; None: never
     remind_times: int  #: how often, 0 to 10
     expire_after: timedelta | None  #: how long a request may stay unasked or unanswered; None: forever
+    open_per_person: int  #: how many questions of one person stand open at a time, 1 to 100
     working_hours: WorkingHours | None = None  #: when those two clocks run; None: always
     default_timezone: ZoneInfo  #: of people whose Slack profile has no valid one
     security_channel: str = ""  #: a channel's id; empty: there is none
+    responders: frozenset[str] = frozenset()  #: ids of people; empty: everybody in that channel
     mozdef_alert_url: str = ""  #: of an alert, with `{identifier}` for its id, percent-encoded; empty: none
     retain: timedelta  #: how long questions that have ended are kept
     allow_deescalation: bool
     ask_guests: bool
     ask_unconfirmed: bool
+    factor_issuer: str = ""  #: of the provider of the second factor; empty: there is none
+    factor_client_id: str = ""
+    factor_client_auth: str  #: one of `parsers.CLIENT_AUTHENTICATIONS`
+    factor_client_secret: Secret = field(default=Secret(""))
+    factor_client_key: Secret = field(default=Secret(""))
+    factor_login_hint: str  #: with `{subject}` in it
+    factor_scope: str
+    factor_subject_claim: str
+    factor_fraud_error: str = ""  #: empty: the provider has no code for a report of fraud
     log_level: str  #: a name that `logging` knows
     log_format: str  #: text or json
     metrics_listen: tuple[str, int] | None = None  #: host and port for metrics and health; None: nowhere
@@ -108,6 +119,13 @@ class Settings:
     journal_stream: str = ""  #: how systemd names the journal that stderr may be connected to
     warnings: tuple[str, ...] = ()  #: each with its remedy after a `; `
     problems: tuple[str, ...] = ()  #: only for `Purpose.CHECK`; each names its variable
+
+    @property
+    def secrets(self) -> list[str]:
+        """What gives its secrets away, as a log may show it."""
+        slack = (self.slack_bot_token, self.slack_app_token)
+        factor = (self.factor_client_secret, self.factor_client_key)
+        return [part for secret in (*slack, *factor) for part in find_parts(secret)]
 
     @property
     def store_path(self) -> Path | None:
@@ -133,10 +151,11 @@ def load_settings(
 ) -> Settings:
     """Return the settings for `purpose`: from the environment, one file, and systemd's credentials.
 
-    The first of these that sets a variable wins; an empty value counts as not set. Which file that is says
-    `bot.settings.env_file`; `on_read` is told, as in `Settings.source`, before any setting is judged. All
-    configuration errors are reported together: raised as one `ConfigError`, or for `Purpose.CHECK` returned
-    in `Settings.problems`. `environ` and `directory` default to those of the process.
+    The first of these that sets a variable wins; an empty value counts as not set. `bot.settings.env_file`
+    decides which file that is; `on_read` gets its description, as in `Settings.source`, before any setting
+    is checked. All configuration errors are reported together: raised as one `ConfigError`, or for
+    `Purpose.CHECK` returned in `Settings.problems`. `environ` and `directory` default to those of the
+    process.
     """
     folder = (directory or current_folder()).absolute()
     surroundings = _drop_empty(os.environ if environ is None else environ)
@@ -232,9 +251,11 @@ def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
         Variable("REMIND_AFTER", parsers.duration, "4h"),
         Variable("REMIND_TIMES", parsers.reminder_count, "1"),
         Variable("EXPIRE_AFTER", parsers.duration, "24h"),
+        Variable("OPEN_PER_PERSON", parsers.open_count, "3"),
         Variable("WORKING_HOURS", parsers.working_hours),
         Variable("DEFAULT_TIMEZONE", parsers.zone, "UTC"),
         Variable("SECURITY_CHANNEL", parsers.channel_id),
+        Variable("RESPONDERS", parsers.people_ids),
         Variable("MOZDEF_ALERT_URL", parsers.alert_url),
         Variable("STORE_URL", store_url, "sqlite:///triage-bot.db", needed_by=_READER),
         Variable("RESPONSE_PROFILE", parsers.profile, Profile.MOZDEF),
@@ -243,6 +264,15 @@ def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
         Variable("ALLOW_DEESCALATION", parsers.boolean, "false"),
         Variable("ASK_GUESTS", parsers.boolean, "false"),
         Variable("ASK_UNCONFIRMED", parsers.boolean, "false"),
+        Variable("FACTOR_ISSUER", parsers.issuer_url),
+        Variable("FACTOR_CLIENT_ID", parsers.word),
+        Variable("FACTOR_CLIENT_AUTH", parsers.client_authentication, "client_secret_basic"),
+        Variable("FACTOR_CLIENT_SECRET", parsers.client_secret),
+        Variable("FACTOR_CLIENT_KEY", parsers.client_secret),
+        Variable("FACTOR_LOGIN_HINT", parsers.login_hint, "{subject}"),
+        Variable("FACTOR_SCOPE", parsers.scope, "openid email"),
+        Variable("FACTOR_SUBJECT_CLAIM", parsers.word, "email"),
+        Variable("FACTOR_FRAUD_ERROR", parsers.word),
         Variable("CONFIG_DIR", config_dir),
         Variable("LOG_LEVEL", parsers.log_level, "INFO", needed_by=everybody),
         Variable("LOG_FORMAT", parsers.log_format, "text", needed_by=everybody),
@@ -350,6 +380,7 @@ def _warn(
     yield from file.warnings
     yield from _warn_of_exposed_file(file)
     yield from _warn_of_no_reminders(settings)
+    yield from _warn_of_no_cards(settings)
 
 
 def _warn_of_unknown_variables(
@@ -380,4 +411,13 @@ def _warn_of_no_reminders(settings: Mapping[str, Any]) -> Iterator[str]:
         yield (
             "nobody is ever reminded, because EXPIRE_AFTER is not longer than REMIND_AFTER; set REMIND_AFTER"
             " to less than EXPIRE_AFTER, or to 0 if nobody is to be reminded"
+        )
+
+
+def _warn_of_no_cards(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a warning if it is said who may act on the cards, and there are none."""
+    if settings.get("responders") and not settings.get("security_channel"):
+        yield (
+            "RESPONDERS names who may act on the cards, but without SECURITY_CHANNEL there are none; set"
+            " SECURITY_CHANNEL, or remove RESPONDERS"
         )

@@ -17,7 +17,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.backoff import countdown, pause, retry_delay, until_stopped, wait_out
+from bot.backoff import countdown, pause_to_beat, retry_delay, until_stopped, wait_out
 from bot.clock import Clock
 from bot.errors import AmbiguousError, TransientError, TriageBotError
 from bot.slack.errors import explain
@@ -163,7 +163,7 @@ class SocketConnection:
         opened_at = time.monotonic()
         while fresh.is_working and not fresh.ended.is_set() and not stop.is_set():
             self.on_progress()
-            await pause(stop, fresh.ended, seconds=self._times.look_interval.total_seconds())
+            await pause_to_beat(stop, fresh.ended, every=self._times.look_interval)
         self._look()
         return self._judge_end(fresh, timedelta(seconds=time.monotonic() - opened_at))
 
@@ -303,7 +303,7 @@ class SocketConnections:
             if self._is_examination_due() and any(link.replace() for link in self._connections):
                 self._examined_at = self._clock.monotonic()
                 log_event(log.info, "link.examined", "a link is replaced, so that Slack counts again")
-            await pause(stop, seconds=self._look_interval.total_seconds())
+            await pause_to_beat(stop, every=self._look_interval)
 
     def _is_examination_due(self) -> bool:
         now = self._clock.monotonic()

@@ -16,6 +16,8 @@ from bot.errors import PermanentError, StoreError, TriageBotError, UnknownErrorC
 from bot.slack.home_and_modals import SlackViews
 from bot.slack.payloads import Clicker
 from bot.triage.answer_rules import Notice, Refusal, Unfinished
+from bot.triage.assignments import CardClick
+from bot.triage.inquiry import Inquiry
 from bot.triage.log_events import log_event
 from bot.triage.model import Question
 from bot.triage.service import TriageService
@@ -41,7 +43,10 @@ class FollowUps:
 
     def follow_answer(self, question: Question, clicker: Clicker) -> None:
         """Show the answer, and open the window for a note if the alert's policy requires one."""
-        self._begin(self._show_answer(question, clicker))
+        if clicker.in_home or self._views.requires_note(question):
+            self._begin(self._show_answer(question, clicker))
+        else:  # by one task: an answer is mostly this
+            self._begin(self._tell_failure(self._redraw(question, clicker), clicker))
 
     def follow_note(self, question: Question, clicker: Clicker) -> None:
         """Show that a note was stored."""
@@ -50,6 +55,21 @@ class FollowUps:
     def open_note_window(self, question: Question, clicker: Clicker) -> None:
         """Open the window for a note."""
         self._begin(self._tell_failure(self._open_note(question, clicker), clicker))
+
+    def open_hand_over_window(self, click: CardClick, clicker: Clicker) -> None:
+        """Open the window for a hand-over."""
+        opening = self._views.open_hand_over(clicker.trigger_id, click)
+        self._begin(self._tell_failure(self._open(opening, Unfinished.CARD_WINDOW), clicker))
+
+    def open_ask_window(self, click: CardClick, clicker: Clicker) -> None:
+        """Open the window in which somebody asks the person something."""
+        opening = self._views.open_ask_back(clicker.trigger_id, click)
+        self._begin(self._tell_failure(self._open(opening, Unfinished.CARD_WINDOW), clicker))
+
+    def open_reply_window(self, inquiry: Inquiry, clicker: Clicker) -> None:
+        """Open the window for a reply."""
+        opening = self._views.open_reply(clicker.trigger_id, inquiry)
+        self._begin(self._tell_failure(self._open(opening, Unfinished.REPLY_WINDOW), clicker))
 
     def tell_refusal(self, refusal: Refusal, clicker: Clicker) -> None:
         """Say why a click changed nothing."""
@@ -94,6 +114,15 @@ class FollowUps:
             return Unfinished.WINDOW
         return None
 
+    async def _open(self, opening: Awaitable[None], failed: Unfinished) -> Unfinished | None:
+        """Open a window; return what the clicker is told if that fails."""
+        try:
+            await opening
+        except Exception as error:  # noqa: BLE001 - one click's follow-up
+            _log_failure(error)
+            return failed
+        return None
+
     async def _tell(self, notice: Notice, clicker: Clicker) -> None:
         if clicker.in_home:
             await self._show_home(clicker, notice)
@@ -103,8 +132,8 @@ class FollowUps:
     async def _show_home(self, clicker: Clicker, notice: Notice | None = None) -> None:
         """Show a person their Home, with the notice at the top if there is one."""
         try:
-            unanswered, answered = await self._service.questions_of(clicker.slack_id)
-            await self._views.publish_home(clicker.slack_id, unanswered, answered, notice=notice)
+            listed = await self._service.questions_of(clicker.slack_id)
+            await self._views.publish_home(clicker.slack_id, listed, notice=notice)
         except Exception as error:  # noqa: BLE001 - one click's follow-up
             _log_failure(error)
             if not (isinstance(error, _OF_ITS_CONTENT) and await self._show_notices(clicker, notice)):

@@ -90,6 +90,22 @@ class Identity:
             bool(self.enterprise_id) and _id_in(payload.get("enterprise")) == self.enterprise_id
         )
 
+    def is_home_of_clicker(self, payload: Mapping[str, Any]) -> bool:
+        """Whether the person who clicked belongs to this workspace or its organisation.
+
+        Where a channel is shared with another organisation, the payload's own team does not tell.
+        """
+        user = payload.get("user")
+        home = user.get("team_id") if isinstance(user, dict) else None
+        if home is None or (isinstance(home, str) and home in {self.team_id, self.enterprise_id} - {""}):
+            return self.is_home_of(payload)
+        is_of_payload = home == _id_in(payload.get("team"))  # the organisation is that workspace's
+        return (
+            is_of_payload
+            and bool(self.enterprise_id)
+            and (_id_in(payload.get("enterprise")) == self.enterprise_id)
+        )
+
     def authorization(self) -> AuthorizeResult:
         """Return what Bolt needs to know of the installation, without a token: our calls use another
         client.

@@ -17,7 +17,7 @@ def parse_json(text: str) -> Any:
 
 
 def clean_json(text: str) -> str:
-    """Return a JSON text whose texts are storable. One that cannot be parsed stays as it is."""
+    """Return a JSON text whose texts are storable. One that cannot be parsed is returned unchanged."""
     if not _may_hold_surrogate(text):
         return text
     try:
@@ -49,7 +49,7 @@ def read_name(value: object) -> str:
 
 def read_header(headers: Mapping[str, Any], name: str) -> str:
     """Return a response header, whatever the case of its name; "" if it is missing."""
-    value = next((each for key, each in headers.items() if key.lower() == name), "")
+    value = headers.get(name) or next((each for key, each in headers.items() if key.lower() == name), "")
     return ",".join(value) if isinstance(value, list) else str(value)
 
 

@@ -13,7 +13,7 @@ import re
 import traceback
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
@@ -30,21 +30,32 @@ from bot.slack.payloads import (
     Clicker,
     describe_payload,
     read_answer,
+    read_card_click,
+    read_card_window,
     read_clicker,
     read_note,
+    read_receiver,
     read_ref,
-    read_take,
+    read_reply,
+    read_reply_click,
+    read_said,
 )
-from bot.slack.render.card import TAKE_ACTION
-from bot.slack.render.marks import ACTION_PREFIX
-from bot.slack.render.modals import NOTE_VIEW
+from bot.slack.render.burst import TAKE_ALL_ACTION
+from bot.slack.render.card import ASK_ACTION, HAND_OVER_ACTION, RELEASE_ACTION, TAKE_ACTION
+from bot.slack.render.inquiry import ASK_BACK_VIEW, REPLY_VIEW
+from bot.slack.render.marks import ACTION_PREFIX, REPLY_ACTION
+from bot.slack.render.modals import HAND_OVER_VIEW, NOTE_BLOCK, NOTE_VIEW, RECEIVER_BLOCK
 from bot.slack.render.question import NOTE_ACTION
 from bot.triage.answer_rules import Refusal
+from bot.triage.assignments import CardClick
 from bot.triage.log_events import log_event
+from bot.triage.model import Question
+from bot.triage.places import Places
+from bot.triage.responders import Responders
 from bot.triage.service import TriageService
 
 Body = dict[str, Any]
-
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +67,18 @@ class NotOurQuestionError(Exception):
 class Listeners:
     """Handles clicks and notes, and acknowledges everything else."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it is where all kinds of clicks arrive
         self,
         service: TriageService,
         views: SlackViews,
         identity: Identity,
         *,
+        responders: Responders,
         clock: Clock,
         is_app_shared: Callable[[], bool],
     ) -> None:
         self._service = service
+        self._responders = responders
         self._views = views
         self._identity = identity
         self._clock = clock
@@ -78,7 +91,15 @@ class Listeners:
         app.action(re.compile(f"^{ACTION_PREFIX}"))(self.on_answer)
         app.action(NOTE_ACTION)(self.on_note_wanted)
         app.action(TAKE_ACTION)(self.on_take)
+        app.action(TAKE_ALL_ACTION)(self.on_take_all)
+        app.action(RELEASE_ACTION)(self.on_release)
+        app.action(HAND_OVER_ACTION)(self.on_hand_over_wanted)
+        app.action(ASK_ACTION)(self.on_ask_wanted)
+        app.action(REPLY_ACTION)(self.on_reply_wanted)
         app.view(NOTE_VIEW)(self.on_note)
+        app.view(ASK_BACK_VIEW)(self.on_ask)
+        app.view(REPLY_VIEW)(self.on_reply)
+        app.view(HAND_OVER_VIEW)(self.on_hand_over)
         app.event("app_home_opened")(self.on_home_opened)
         app.error(self.on_error)
 
@@ -100,23 +121,81 @@ class Listeners:
 
     async def on_note(self, ack: AsyncAck, body: Body) -> None:
         """Store a note. A refusal is shown in the window, so that the text written there is not lost."""
-        note = read_note(body, self._identity, self._clock())
-        if note is None:
-            log_event(log.warning, "payload.ignored", "payload not understood", **describe_payload(body))
+        note = self._understand(read_note(body, self._identity, self._clock()), body)
         result = await self._track_click(self._service.add_note(note)) if note else Refusal.CLOSED
         if isinstance(result, Refusal):
-            await ack(response_action="errors", errors=self._views.note_errors(result))
+            await ack(response_action="errors", errors=self._views.errors_at(NOTE_BLOCK, result))
             return
         self._follow_ups.follow_note(result, read_clicker(body))
         await ack()
 
     async def on_take(self, ack: AsyncAck, body: Body) -> None:
-        """Record who on the security team takes an alert over."""
-        take = read_take(body, self._identity, self._clock())
-        result = await self._track_click(self._service.take(take)) if take else Refusal.CLOSED
-        if isinstance(result, Refusal):
-            self._follow_ups.tell_refusal(result, read_clicker(body))
+        """Record who on the security team takes an alert."""
+        await self._act(body, self._responders.take)
         await ack()
+
+    async def on_take_all(self, ack: AsyncAck, body: Body) -> None:
+        """Record who on the security team takes all of a burst."""
+        await self._act(body, self._responders.take_burst)
+        await ack()
+
+    async def on_release(self, ack: AsyncAck, body: Body) -> None:
+        """Record that nobody on the security team has an alert any more."""
+        await self._act(body, self._responders.release)
+        await ack()
+
+    async def on_hand_over_wanted(self, ack: AsyncAck, body: Body) -> None:
+        """Open the window for a hand-over, for somebody who may act on the alert."""
+        click = await self._act(body, self._responders.find_carded)
+        if click is not None:
+            self._follow_ups.open_hand_over_window(click, read_clicker(body))
+        await ack()
+
+    async def on_hand_over(self, ack: AsyncAck, body: Body) -> None:
+        """Record to whom an alert was handed over. A refusal is shown in the window."""
+        click = self._understand(read_card_window(body, self._identity, self._clock()), body)
+        handing = click and self._responders.hand_over(click, read_receiver(body))
+        result = await self._track_click(handing) if handing else Refusal.CLOSED
+        if isinstance(result, Refusal):
+            await ack(response_action="errors", errors=self._views.errors_at(RECEIVER_BLOCK, result))
+            return
+        await ack()
+
+    async def on_ask_wanted(self, ack: AsyncAck, body: Body) -> None:
+        """Open the window in which somebody asks the person something, for somebody who may."""
+        click = await self._act(body, self._responders.find_askable)
+        if click is not None:
+            self._follow_ups.open_ask_window(click, read_clicker(body))
+        await ack()
+
+    async def on_ask(self, ack: AsyncAck, body: Body) -> None:
+        """Store what somebody on the security team asks. A refusal is shown in the window."""
+        click = self._understand(read_card_window(body, self._identity, self._clock()), body)
+        asking = click and self._responders.ask_back(click, read_said(body))
+        result = await self._track_click(asking) if asking else Refusal.CLOSED
+        if isinstance(result, Refusal):
+            await ack(response_action="errors", errors=self._views.errors_at(NOTE_BLOCK, result))
+            return
+        await ack()
+
+    async def on_reply_wanted(self, ack: AsyncAck, body: Body) -> None:
+        """Open the window for a reply, for the person who was asked."""
+        click = self._understand(read_reply_click(body, self._identity, self._clock()), body)
+        found = await self._track_click(self._service.find_inquiry(click)) if click else Refusal.LOST_INQUIRY
+        if isinstance(found, Refusal):
+            self._follow_ups.tell_refusal(found, read_clicker(body))
+        else:
+            self._follow_ups.open_reply_window(found, read_clicker(body))
+        await ack()
+
+    async def on_reply(self, ack: AsyncAck, body: Body) -> None:
+        """Store a reply. A refusal is shown in the window, so that the text written there is not lost."""
+        reply = self._understand(read_reply(body, self._identity, self._clock()), body)
+        result = await self._track_click(self._service.reply(reply)) if reply else Refusal.LOST_INQUIRY
+        if isinstance(result, Refusal):
+            await ack(response_action="errors", errors=self._views.errors_at(NOTE_BLOCK, result))
+            return
+        await ack(response_action="update", view=self._views.thanks())
 
     async def on_home_opened(self, event: Body) -> None:
         """Show a person their Home."""
@@ -146,9 +225,8 @@ class Listeners:
             await asyncio.sleep(0.01)
 
     async def _answer(self, body: Body) -> None:
-        answer = read_answer(body, self._identity, self._clock())
+        answer = self._understand(read_answer(body, self._identity, self._clock()), body)
         if answer is None:
-            log_event(log.warning, "payload.ignored", "payload not understood", **describe_payload(body))
             self._follow_ups.tell_refusal(Refusal.NOT_OFFERED, read_clicker(body))
             return
         result = await self._service.answer(answer)
@@ -158,6 +236,23 @@ class Listeners:
             self._follow_ups.tell_refusal(result, read_clicker(body))
         else:
             self._follow_ups.follow_answer(result, read_clicker(body))
+
+    async def _act(
+        self, body: Body, act: Callable[[CardClick], Coroutine[Any, Any, Question | Places | Refusal]]
+    ) -> CardClick | None:
+        """Do what a click on a card asks for; return it, or None if it is refused, with a reason."""
+        click = self._understand(read_card_click(body, self._identity, self._clock()), body)
+        result = await self._track_click(act(click)) if click else Refusal.CLOSED
+        if isinstance(result, Refusal):
+            self._follow_ups.tell_refusal(result, read_clicker(body))
+            return None
+        return click
+
+    def _understand(self, read: T | None, body: Body) -> T | None:
+        """Return what was read of a payload; log it if that is nothing."""
+        if read is None:
+            log_event(log.warning, "payload.ignored", "payload not understood", **describe_payload(body))
+        return read
 
     async def _track_click(self, work: Coroutine[Any, Any, Any]) -> Any:
         self._clicks += 1

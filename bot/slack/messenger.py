@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,10 +23,13 @@ from bot.errors import (
 from bot.slack.client import SlackApi
 from bot.slack.identity import Identity
 from bot.slack.input_cleaning import read_name, read_text
-from bot.slack.render.marks import is_question, read_question
+from bot.slack.render.burst import line_message
+from bot.slack.render.inquiry import inquiry_message
+from bot.slack.render.marks import is_inquiry, is_question, read_question
 from bot.slack.render.question import notice_message, question_message, reminder_message
 from bot.slack.render.templates import Wording
 from bot.triage.answer_rules import Notice
+from bot.triage.inquiry import Inquiry
 from bot.triage.log_events import log_question
 from bot.triage.model import Bookmark, FoundQuestion, HistoryPage, MessageRef, Person, Question
 from bot.triage.policy import Policy
@@ -75,23 +79,27 @@ class SlackMessenger:
         return self._read_person(await self._api.read("users.info", {"user": wanted}))
 
     async def post(self, question: Question, *, channel: str = "") -> MessageRef:
-        message = {
-            **question_message(question, self._wording, self._policy),
-            "channel": channel or question.slack_id,
-        }
+        return await self._post(question_message(question, self._wording, self._policy), question, channel)
+
+    async def post_line(self, line: Question, *, channel: str = "") -> MessageRef:
+        return await self._post(line_message(line, self._wording), line, channel)
+
+    async def _post(self, message: Mapping[str, Any], question: Question, channel: str) -> MessageRef:
         try:
-            answer = await self._api.post(message)
+            answer = await self._api.post({**message, "channel": channel or question.slack_id})
         except Undeliverable as error:
             if error.reason == _NO_CHANNEL and not channel:
                 raise NoConversation from error
             raise
-        message_ref = MessageRef(channel=read_text(answer.get("channel")), ts=read_text(answer.get("ts")))
-        if not message_ref.channel or not message_ref.ts:
-            raise AmbiguousError("Slack did not say where the message is")
-        return message_ref
+        return _read_place(answer)
+
+    async def post_inquiry(self, inquiry: Inquiry, question: Question) -> MessageRef:
+        url = self._identity.workspace_url
+        message = inquiry_message(inquiry, question, self._wording, self._policy, workspace=url)
+        return _read_place(await self._api.post({**message, "channel": inquiry.channel}))
 
     async def open_conversation(self, question: Question) -> str:
-        """See the port. That Slack finds no channel here says nothing about the person."""
+        """See the port. If Slack finds no channel here, that says nothing about the person."""
         return await self._open(question.slack_id)
 
     async def _open(self, slack_id: str) -> str:
@@ -105,17 +113,20 @@ class SlackMessenger:
         return _read_text(opened, "channel", "id")
 
     async def look_up(
-        self, question: Question, *, after: Bookmark | None = None
+        self, question: Question | Inquiry, *, after: Bookmark | None = None
     ) -> MessageRef | Bookmark | None:
-        channel = after.channel if after else await self.open_conversation(question)
+        channel = after.channel if after else await self._channel_of(question)
         # A row may be dated by another clock: one that the former release took from a machine that was ahead.
         since = min(question.claimed_at or question.accepted_at, self._api.clock()) - LOOK_BACK
         page = {"oldest": f"{since.timestamp():.6f}", "limit": PAGE, **_page_after(after)}
         answer = await self._read_history(channel, page)
         for message in _read_messages(answer):
-            if is_question(message, question.ref):
+            if _is_it(message, question):
                 return MessageRef(channel=channel, ts=_read_text(message, "ts"))
         return _next_page(answer, channel)
+
+    async def _channel_of(self, question: Question | Inquiry) -> str:
+        return question.channel if isinstance(question, Inquiry) else await self.open_conversation(question)
 
     async def read_message(self, message_ref: MessageRef) -> FoundQuestion | None:
         alone = {"oldest": message_ref.ts, "latest": message_ref.ts, "limit": 1}
@@ -212,10 +223,15 @@ class SlackMessenger:
             is_bot=bool(facts.get("is_bot")) or slack_id == _SLACKBOT,
             is_guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
             is_external=self._is_external(facts),
+            is_colleague=self._is_colleague(enterprise),
             unconfirmed=facts.get("is_email_confirmed") is False,
-            time_zone=read_name(facts.get("tz")),
+            time_zone=sys.intern(read_name(facts.get("tz"))),  # few, for thousands of people
             other_slack_id="" if other_id == slack_id else other_id,
         )
+
+    def _is_colleague(self, enterprise: object) -> bool:
+        ours = self._identity.enterprise_id
+        return bool(ours) and isinstance(enterprise, dict) and enterprise.get("enterprise_id") == ours
 
     def _is_external(self, facts: Mapping[str, Any]) -> bool:
         user = facts.get("enterprise_user")
@@ -224,6 +240,14 @@ class SlackMessenger:
         home = facts.get("team_id")
         elsewhere = bool(home) and home != self._identity.team_id and self._identity.team_id not in teams
         return elsewhere or bool(facts.get("is_stranger"))
+
+
+def _read_place(answer: Mapping[str, Any]) -> MessageRef:
+    """Return where Slack has posted a message. `AmbiguousError` if its answer does not say."""
+    message_ref = MessageRef(channel=read_text(answer.get("channel")), ts=read_text(answer.get("ts")))
+    if not message_ref.channel or not message_ref.ts:
+        raise AmbiguousError("Slack did not say where the message is")
+    return message_ref
 
 
 def _read_text(answer: Mapping[str, Any], *path: str) -> str:
@@ -241,6 +265,11 @@ def _read_messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if not isinstance(messages, list):
         raise TransientError("Slack's answer has no messages")
     return [message for message in messages if isinstance(message, dict)]
+
+
+def _is_it(message: Mapping[str, Any], question: Question | Inquiry) -> bool:
+    is_wanted = is_inquiry if isinstance(question, Inquiry) else is_question
+    return is_wanted(message, question.ref)
 
 
 def _page_after(bookmark: Bookmark | None) -> Mapping[str, str]:

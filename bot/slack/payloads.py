@@ -1,10 +1,11 @@
-"""Parses Slack's payloads, of which nothing is trusted: what cannot be read is returned as None. Pure.
+"""Parses Slack's payloads. Nothing in them is trusted: what cannot be read is returned as None. Pure.
 
 Their texts have passed `input_cleaning.clean_json`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,8 +14,13 @@ from typing import Any
 from bot.slack.identity import Identity
 from bot.slack.input_cleaning import read_name, read_text
 from bot.slack.render.marks import ACTION_PREFIX
-from bot.slack.render.modals import NOTE_BLOCK, NOTE_TEXT
-from bot.triage.model import Answer, Choice, MessageRef, Note, Take
+from bot.slack.render.modals import NOTE_BLOCK, NOTE_TEXT, RECEIVER, RECEIVER_BLOCK
+from bot.triage.assignments import CardClick
+from bot.triage.inquiry import Reply
+from bot.triage.model import Answer, Choice, MessageRef, Note
+
+#: The id of somebody in Slack.
+_PERSON = re.compile("[UW][A-Z0-9]{2,30}")
 
 _UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
@@ -64,20 +70,71 @@ def read_answer(body: Mapping[str, Any], identity: Identity, now: datetime) -> A
         return None
 
 
-def read_take(body: Mapping[str, Any], identity: Identity, now: datetime) -> Take | None:
-    """Return the click with which somebody takes an alert over."""
+def read_card_click(body: Mapping[str, Any], identity: Identity, now: datetime) -> CardClick | None:
+    """Return the click on a button of a card."""
     try:
-        user = body["user"]
-        return Take(
-            ref=_require_text(body["actions"][0]["value"]),
-            slack_id=_require_text(user["id"]),
-            slack_name=read_name(user.get("username")) or read_name(user.get("name")),
-            same_workspace=identity.is_home_of(body),
-            message_ref=_read_message_ref(body),
+        action, place = body["actions"][0], _read_message_ref(body)
+        elsewhere = "channel" in body and body["channel"]["id"] != place.channel
+        return CardClick(
+            card=_require_text(action["value"]),
+            channel="" if elsewhere else place.channel,
+            ts=place.ts,
+            key=read_name(action.get("action_ts")),
+            is_carried=_carries(body.get("message"), action["value"]),
+            **_read_responder(body, identity),
             at=now,
         )
     except _UNREADABLE:
         return None
+
+
+def read_card_window(body: Mapping[str, Any], identity: Identity, now: datetime) -> CardClick | None:
+    """Return what was sent in a window that a card opened, as a click on that card."""
+    try:
+        view = body["view"]
+        card, channel, ts = _require_text(view["private_metadata"]).split(" ")
+        return CardClick(
+            card=card,
+            channel=channel,
+            ts=ts,
+            key=read_name(view.get("id")),
+            **_read_responder(body, identity),
+            at=now,
+        )
+    except _UNREADABLE:
+        return None
+
+
+def read_receiver(body: Mapping[str, Any]) -> str:
+    """Return the Slack id of the person chosen in the window for a hand-over; "" if nobody was chosen."""
+    try:
+        chosen = body["view"]["state"]["values"][RECEIVER_BLOCK][RECEIVER]["selected_user"]
+        return chosen if _PERSON.fullmatch(chosen) else ""
+    except _UNREADABLE:
+        return ""
+
+
+def _carries(message: Any, value: str) -> bool:
+    """Whether a message, which is Slack's own copy, has a button with this value."""
+    try:
+        return value in [
+            each.get("value") for block in message["blocks"] for each in block.get("elements", ())
+        ]
+    except _UNREADABLE:
+        return False
+
+
+def _read_responder(body: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
+    user = body["user"]
+    name = read_name(user.get("username")) or read_name(user.get("name"))
+    return {**_read_clicker(body, identity), "slack_name": name}
+
+
+def _read_clicker(body: Mapping[str, Any], identity: Identity) -> dict[str, Any]:
+    return {
+        "slack_id": _require_text(body["user"]["id"]),
+        "same_workspace": identity.is_home_of_clicker(body),
+    }
 
 
 def read_note(body: Mapping[str, Any], identity: Identity, now: datetime) -> Note | None:
@@ -86,11 +143,48 @@ def read_note(body: Mapping[str, Any], identity: Identity, now: datetime) -> Not
         view = body["view"]
         return Note(
             ref=_require_text(view["private_metadata"]),
-            text=read_text(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"]),
+            text=_read_said(view),
             slack_id=_require_text(body["user"]["id"]),
             same_workspace=identity.is_home_of(body),
             at=now,
             view_id=read_text(view.get("id")),
+        )
+    except _UNREADABLE:
+        return None
+
+
+def read_said(body: Mapping[str, Any]) -> str:
+    """Return the text that was written in a window; "" if there is none."""
+    try:
+        return _read_said(body["view"])
+    except _UNREADABLE:
+        return ""
+
+
+def read_reply_click(body: Mapping[str, Any], identity: Identity, now: datetime) -> Reply | None:
+    """Return the click with which somebody wants to reply, without a text yet."""
+    try:
+        return Reply(
+            ref=_require_text(body["actions"][0]["value"]),
+            text="",
+            view_id="",
+            **_read_clicker(body, identity),
+            at=now,
+        )
+    except _UNREADABLE:
+        return None
+
+
+def read_reply(body: Mapping[str, Any], identity: Identity, now: datetime) -> Reply | None:
+    """Return what was written in the window for a reply."""
+    try:
+        view = body["view"]
+        return Reply(
+            ref=_require_text(view["private_metadata"]),
+            text=_read_said(view),
+            view_id=_require_text(view["id"]),
+            **_read_clicker(body, identity),
+            at=now,
         )
     except _UNREADABLE:
         return None
@@ -118,6 +212,10 @@ def describe_payload(body: Mapping[str, Any]) -> dict[str, str]:
     first = actions[0] if isinstance(actions, list) and actions else {}
     action_id = first.get("action_id") if isinstance(first, dict) else None
     return {"type": _word(body.get("type")), "action_id": _word(action_id)}
+
+
+def _read_said(view: Mapping[str, Any]) -> str:
+    return read_text(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"])
 
 
 def _word(value: object) -> str:

@@ -25,7 +25,7 @@ from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.backoff import pause
+from bot.backoff import pause, seconds_to_beat
 from bot.errors import TransientError
 from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
@@ -149,14 +149,12 @@ class _Client(SocketModeClient):
 
     async def connect_to(self, url: str) -> None:
         """Connect once. Raises aiohttp's errors."""
-        tls = self.web_client.ssl
         page = re.sub("^ws", "http", url)
         self.current_session = await self.aiohttp_client_session.ws_connect(
             url,
             autoping=False,
             timeout=ClientWSTimeout(ws_close=CLOSE_TIMEOUT.total_seconds()),
             proxy=proxy_for(page),  # that of this host: the SDK would not look at NO_PROXY
-            ssl=True if tls is None else tls,
         )
         self.current_session_monitor = asyncio.ensure_future(self.monitor_current_session())
         self.message_receiver = asyncio.ensure_future(self.receive_messages())
@@ -170,7 +168,7 @@ class _Client(SocketModeClient):
         session, loop = self.current_session, asyncio.get_running_loop()
         while session is not None and not session.closed and self.unanswered_pings < UNANSWERED_MAX:
             self.unanswered_pings += 1
-            next_at = loop.time() + self.ping_interval
+            next_at = loop.time() + seconds_to_beat(self.ping_interval)
             with contextlib.suppress(ConnectionError, TimeoutError):
                 async with asyncio.timeout_at(next_at):  # sending blocks while the other end does not read
                     await session.ping()
@@ -219,7 +217,7 @@ class _Client(SocketModeClient):
 
 
 def _read_count(value: object) -> int:
-    """Return how many links a hello counts, its own included; 0 if it does not say, which is no count."""
+    """Return how many links a hello counts, its own included; 0 if it does not say."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return 0
     try:

@@ -49,6 +49,10 @@ LAST_POLL_SECONDS = 2.0
 WAIT_SECONDS = 20
 FIRST_WAIT_SECONDS = 2
 
+#: How many batches are handed back because it is not known yet what time it is: the answer to that is quick
+#: and says so, unless something takes the date away.
+UNDATED_MAX = 3
+
 #: In seconds. After an empty response that came sooner than this, the next poll waits this long.
 SHORTEST_POLL = 1.0
 
@@ -92,6 +96,7 @@ class Poller:
         self._random = random
         self._backoff = Backoff(random)
         self._probe = probe
+        self._undated = 0  #: batches handed back because the time was not known
         self.clock = Clock()
         self.meter: Meter = NO_METER
         self.on_progress: OnProgress = lambda _: None
@@ -143,6 +148,11 @@ class Poller:
             await self._hand_back(poll.result())
 
     async def _process_batch(self, batch: Sequence[Received]) -> None:
+        if not self.clock.is_known and self._undated < UNDATED_MAX:
+            # With a wrong time a request would be due, and over, at another.
+            self._undated += 1
+            await self._hand_back(batch)
+            return
         # The order matters: copy, store, delete; or store, copy, delete if only the store can tell that a
         # copy is needed. A message that fails on the way stays in the queue and is received again.
         self.counts["received"] += len(batch)

@@ -17,8 +17,8 @@ from bot.errors import TransientError, TriageBotError
 from bot.sqs.errors import log_interruption
 from bot.sqs.queues import BATCH, FailedEntry, Outgoing, SendQueue, cut_into_batches
 from bot.triage.log_events import log_event
-from bot.triage.model import Fate, OutboxRow
-from bot.triage.ports import NO_METER, JudgeReport, Meter, Outbox, send_all
+from bot.triage.model import OutboxRow
+from bot.triage.ports import NO_METER, Fate, JudgeReport, Meter, Outbox, send_all
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ SHORTEST_SLEEP = 0.05
 #: How long to wait after a send, in seconds, for more that the next one can take along.
 GATHER_SECONDS = 0.02
 
-#: It is waited only if the send before was no longer ago: a lone report leaves at once.
+#: It waits only if the previous send was less than this long ago: a single report is sent at once.
 GATHER_WITHIN = timedelta(seconds=1)
 
 #: The most batches that a stopping worker still sends. More wait for the next start, or for another worker.
@@ -122,7 +122,7 @@ class Publisher:
         return len(rows)
 
     async def _gather(self, stop: asyncio.Event) -> None:
-        """Wait for more reports, if they come one after the other: a call costs more than what it sends."""
+        """Wait for more reports if they follow each other closely: a call costs more than what it sends."""
         now, before = self._clock.monotonic(), self._sent_at
         self._sent_at = now
         if before is not None and now - before <= GATHER_WITHIN:

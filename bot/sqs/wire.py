@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+from bot.triage.factor import Proof
 from bot.triage.foreign_text import READ_MAX, clean
 from bot.triage.free_values import pad, pad_alert, pad_reason, unpad
+from bot.triage.inquiry import Inquired
 from bot.triage.model import (
     FACT_NAME_MAX,
     FACT_VALUE_MAX,
@@ -114,7 +116,7 @@ def write_report(report: Report, due_at: datetime, previous: str = "") -> Outbox
 def read_report(row: OutboxRow) -> Report:
     """Return the report that a row of the outbox was written from.
 
-    The previous release stores no facts beside the body and, if it shares a table, drops ours when it replays
+    The previous release stores only the body and, if it shares a table, drops our facts when it replays
     a report. Such rows, which are removed within RETAIN_DAYS, are parsed from their body: what the body of a
     note omits (name, confidence, response) is empty, or the default.
     """
@@ -235,7 +237,7 @@ def _decorate(request: TriageRequest, fields: Mapping[str, Any]) -> TriageReques
 
 
 def _read_moment(value: object) -> datetime | None:
-    """Return when it happened, in UTC; None for what is no such time. That it lies ahead is judged later."""
+    """Return when it happened, in UTC; None if that is no valid time. That it lies ahead is judged later."""
     if not (isinstance(value, str) and len(value) <= _TIME_LENGTH and _TIME.fullmatch(value)):
         return None
     try:
@@ -301,6 +303,10 @@ def _facts(report: Report, event_id: str) -> dict[str, Any]:
         "said": report.said,
         "retracted": report.retracted,
         "comment": pad(report.comment),
+        "factor": _write_proof(report.proof) if report.proof else None,
+        "question": pad(report.inquiry.text) if report.inquiry else "",
+        "askedBy": report.inquiry.slack_id if report.inquiry else "",
+        "inReplyTo": report.in_reply_to,
     }
     return always | {name: value for name, value in sometimes.items() if value}
 
@@ -317,7 +323,23 @@ def _read_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
         "said": Choice(facts["said"]) if "said" in facts else None,
         "retracted": facts.get("retracted", False),
         "comment": unpad(facts.get("comment", "")),
+        "proof": _read_proof(facts["factor"]) if "factor" in facts else None,
+        "inquiry": _read_inquiry(facts) if "question" in facts else None,
+        "in_reply_to": facts.get("inReplyTo"),
     }
+
+
+def _write_proof(proof: Proof) -> dict[str, str]:
+    return {"method": proof.method, "provider": pad(proof.provider), "at": _format_utc(proof.at)}
+
+
+def _read_proof(facts: Mapping[str, str]) -> Proof:
+    at = datetime.fromisoformat(facts["at"])
+    return Proof(method=facts["method"], provider=unpad(facts["provider"]), at=at)
+
+
+def _read_inquiry(facts: Mapping[str, str]) -> Inquired:
+    return Inquired(text=unpad(facts["question"]), slack_id=facts.get("askedBy", ""), slack_name="")
 
 
 def _format_utc(moment: datetime) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bot.triage.factor_rules import REDRAW_GRACE, Ticket, could_stand, start_attempt
+from bot.triage.inquiry import window_key
 from bot.triage.model import (
     Answer,
+    Choice,
     MessageRef,
     Note,
     Question,
     RefusedClick,
     State,
     Step,
-    Take,
     change_question,
 )
 from bot.triage.outcomes import OUTCOMES, Outcome
@@ -28,9 +28,6 @@ IDLE_CHANGES_MAX = 20
 NOTES_MAX = 20
 NOTE_LENGTH_MAX = 3000
 
-#: How long after a click the sweeper redraws its message, if the redraw right after the click failed.
-REDRAW_GRACE = timedelta(seconds=20)
-
 
 class Refusal(StrEnum):
     """Why a click changes nothing. The person who clicked is told."""
@@ -43,6 +40,23 @@ class Refusal(StrEnum):
     NOT_ANSWERED = "not_answered"
     TOO_MANY_NOTES = "too_many_notes"
     TOO_MANY_CHANGES = "too_many_changes"
+    NO_TEXT = "no_text"
+    TOO_LONG = "too_long"
+    NOT_ASKED_YET = "not_asked_yet"
+    TOO_MANY_INQUIRIES = "too_many_inquiries"
+    LOST_INQUIRY = "lost_inquiry"
+    TOO_MANY_REPLIES = "too_many_replies"
+    # On a card:
+    OTHER_CHANNEL = "other_channel"
+    PERSON_ASKED = "person_asked"
+    NO_RESPONDER = "no_responder"
+    OLD_CARD = "old_card"
+    TAKEN_ALREADY = "taken_already"
+    TOO_MANY_ASSIGNMENTS = "too_many_assignments"
+    RECEIVER_UNKNOWN = "receiver_unknown"
+    RECEIVER_UNFIT = "receiver_unfit"
+    RECEIVER_ASKED = "receiver_asked"
+    RECEIVER_NO_RESPONDER = "receiver_no_responder"
 
 
 class Unfinished(StrEnum):
@@ -51,6 +65,8 @@ class Unfinished(StrEnum):
     MESSAGE = "message"
     WINDOW = "window"
     HOME = "home"
+    CARD_WINDOW = "card_window"
+    REPLY_WINDOW = "reply_window"
 
 
 #: What a clicker may be told, in words of `messages.toml`.
@@ -70,15 +86,34 @@ def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
     return None
 
 
-def answer_question(question: Question, answer: Answer, policy: Policy) -> Step | Refusal | None:
+def answer_question(
+    question: Question, answer: Answer, policy: Policy, ticket: Ticket | None = None
+) -> Step | Refusal | None:
     """Accept a click as an answer; None if it repeats the last choice, or if a later click was stored first.
 
     Answers work like a ratchet: the last choice is kept in `said`, and replaces `standing` unless it ranks
-    below a standing that a person chose (and de-escalation is not allowed).
+    below a standing that a person chose (and de-escalation is not allowed). A *yes* that must be proved first
+    is only kept as said; `ticket` is given wherever one may have to be.
     """
     refusal = why_not_answer(question, answer)
-    if refusal or answer.choice is question.said:
+    if refusal:
         return refusal
+    if ticket is not None and answer.choice is Choice.YES and could_stand(question, policy):
+        return _start_proof(question, answer, ticket, policy)
+    return _take_answer(question, answer, policy)
+
+
+def _start_proof(question: Question, answer: Answer, ticket: Ticket, policy: Policy) -> Step | Refusal | None:
+    if _was_overtaken(question, answer) or _is_known(question, answer):
+        return None
+    if question.idle_changes >= IDLE_CHANGES_MAX:
+        return Refusal.TOO_MANY_CHANGES
+    return start_attempt(question, answer, ticket, policy)
+
+
+def _take_answer(question: Question, answer: Answer, policy: Policy) -> Step | Refusal | None:
+    if answer.choice is question.said:
+        return None
     rank_change = _compare_ranks(question, Outcome(answer.choice.value))
     if rank_change <= 0 and _was_overtaken(question, answer):
         return None
@@ -93,8 +128,8 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
 
 
 def note_key(note: Note) -> str:
-    """Return by what a note is known if Slack delivers it again: a digest of its window and its text."""
-    return hashlib.sha256(f"{note.view_id}\n{note.text}".encode()).hexdigest()[:16] if note.view_id else ""
+    """Return a note's key, by which a redelivery is recognised: a digest of its window and its text."""
+    return window_key(note.view_id, note.text) if note.view_id else ""
 
 
 def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal | None:
@@ -106,14 +141,14 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal |
         return Refusal.OTHER_WORKSPACE
     if not question.is_for(note.slack_id):
         return Refusal.OTHER_PERSON
-    if question.said is None:
+    if question.said is None or question.standing is None:  # a *yes* that is not proved is no answer yet
         return Refusal.NOT_ANSWERED
     key = note_key(note)
     if key in question.note_keys:
         return None
     if question.notes >= NOTES_MAX:
         return Refusal.TOO_MANY_NOTES
-    at = _order_after_take(question, note.at)
+    at = question.after_assignments(note.at)
     after = change_question(
         question,
         note=note.text[:NOTE_LENGTH_MAX],
@@ -129,46 +164,9 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal |
     )
 
 
-def take_alert(question: Question, click: Take) -> Step | Refusal | None:
-    """Record who on the security team took the alert; None if it is taken already.
-
-    A card may have been posted twice, or be clicked before its place is recorded: any of them is accepted.
-    """
-    if not click.same_workspace:
-        return Refusal.OTHER_WORKSPACE
-    # After a restore, the store may not know of a card that is there.
-    has_card = (
-        question.card_ts
-        or question.card_due_at is not None
-        or (question.read_at is not None and question.standing is not None)
-    )
-    if click.message_ref is None or click.message_ref.channel.startswith("D") or not has_card:
-        return Refusal.OTHER_CONVERSATION
-    if question.taken_by:
-        return None
-    return Step(
-        question=change_question(
-            question,
-            card_ts=question.card_ts or click.message_ref.ts,
-            taken_by=click.slack_id,
-            taken_name=click.slack_name,
-            taken_at=max(click.at, question.settled_at or click.at),
-            card_due_at=max(click.at, question.card_due_at or click.at),
-        )
-    )
-
-
 def count_refusal(question: Question, refused: RefusedClick) -> Step:
     """Count a click that was refused; nothing else changes."""
     return Step(question=change_question(question, refusals=question.refusals + 1), refused=refused)
-
-
-def _order_after_take(question: Question, at: datetime) -> datetime:
-    """Return `at`, but not before the alert was taken: two clicks may be stored in the opposite order.
-
-    The order of events is derived from these times alone (see `cards.order_events`).
-    """
-    return max(at, question.taken_at + timedelta(microseconds=1)) if question.taken_at else at
 
 
 def _was_overtaken(question: Question, answer: Answer) -> bool:
@@ -181,6 +179,12 @@ def _was_overtaken(question: Question, answer: Answer) -> bool:
     return last is not None and this is not None and this < last
 
 
+def _is_known(question: Question, answer: Answer) -> bool:
+    """Whether this very click is stored: Slack redelivers one if it has not received the acknowledgement."""
+    is_same = answer.clicked_at is not None and answer.clicked_at == question.clicked_at
+    return is_same and answer.choice is question.said
+
+
 def _compare_ranks(question: Question, chosen: Outcome) -> int:
     """How far the choice ranks above the standing; above a decision of the bot, every choice ranks by 1."""
     if question.standing is None or not OUTCOMES[question.standing].chosen:
@@ -190,7 +194,7 @@ def _compare_ranks(question: Question, chosen: Outcome) -> int:
 
 def _apply_answer(question: Question, answer: Answer, rank_change: int, policy: Policy) -> Question:
     """Return the question with this answer. The click proves that the question was asked, and where."""
-    at = _order_after_take(question, answer.at)
+    at = question.after_assignments(answer.at)
     outranked = rank_change < 0 and not policy.allow_deescalation
     place = question.message_ref or answer.message_ref
     standing = question.standing if outranked else Outcome(answer.choice.value)
@@ -207,6 +211,9 @@ def _apply_answer(question: Question, answer: Answer, rank_change: int, policy: 
         is_unsure=question.is_unsure and standing is not Outcome.NO,
         reason=question.reason if outranked else "",
         said=answer.choice,
+        proof_code="",
+        retry_at=None,
+        proved_at=question.proved_at if outranked else None,
         answered_at=at,
         clicked_at=answer.clicked_at or question.clicked_at,
         first_answered_at=question.first_answered_at or at,

@@ -20,7 +20,8 @@ from bot.errors import (
     Undeliverable,
     UnknownErrorCode,
 )
-from bot.triage import asking_rules, restore_rules
+from bot.triage import asking_rules, place_rules, responder_rules, restore_rules
+from bot.triage.bursts import Bursts
 from bot.triage.log_events import log_question
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
 from bot.triage.model import MessageRef, Person, Question, State, Step
@@ -38,15 +39,17 @@ log = logging.getLogger(__name__)
 class Asker:
     """Takes a question that is due one step closer to being asked."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it has as many to work with
         self,
         messenger: Messenger,
         recorder: Recorder,
         *,
+        bursts: Bursts,
         pacing: Pacing,
         restores: Restores | None = None,
         delays: LookUpDelays | None = None,
     ) -> None:
+        self.bursts = bursts
         self.finder = Finder(
             messenger,
             recorder.policy.people,
@@ -104,7 +107,9 @@ class Asker:
         return question
 
     async def _take_step(self, question: Question) -> None:
-        if question.in_doubt_since is None:
+        if question.in_doubt_since is None and question.waits_for:
+            await self._give_up(question)
+        elif question.in_doubt_since is None:
             await self._ask_in_turn(question)
         elif question.state is State.ACCEPTED:
             await self._claim_restored(question)
@@ -112,23 +117,47 @@ class Asker:
             await self._look(question)
 
     async def _ask_in_turn(self, question: Question) -> None:
-        wait = self._pacing.wait_for(question, self._clock)
-        if wait:
-            turn = self._clock() + wait
-            await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
-            return
         person = await self._person(question)
+        now = self._clock()
+        _, released = await self._recorder.decide(
+            question, lambda row: responder_rules.release_own(row, person, now)
+        )
+        if released is not None:
+            return  # it is still due
         if await self._waits_for_hours(question, person):
             return
-        if await self.restores.before_asking(question, person):
-            await self._claim_and_post(question, person)
+        claimed, since = await self._claim_in_turn(question, person)
+        if claimed is not None and not await self._give_up_stale(claimed, since):
+            await self._post_claimed(claimed, since)
 
-    async def _claim_and_post(self, question: Question, person: Person) -> None:
+    async def _claim_in_turn(self, question: Question, person: Person) -> tuple[Question | None, timedelta]:
+        """Return the claimed question, and `Clock.boottime` before the claim.
+
+        None if it waits for a place or for its turn, or must not be asked now.
+        """
         since = self._clock.boottime()
-        claimed = await self._recorder.save(question, asking_rules.claim(question, person, self._clock()))
-        if claimed is None or await self._give_up_stale(claimed, since):
-            return
-        self._claims[question.ref] = claimed
+        # Before its turn among the person's messages is reserved: what waits for a place needs none.
+        async with self.bursts.turn(question, person) as places:
+            if places is None:
+                return None, since
+            wait = self._pacing.wait_for(question, self._clock)
+            if wait:
+                await self.bursts.postpone(question, person, places, self._clock() + wait)
+                return None, since
+            if not await self.restores.before_asking(question, person):
+                return None, since
+            since = self._clock.boottime()
+            return await self.bursts.claim(question, person, places), since
+
+    async def _give_up(self, question: Question) -> None:
+        """Give up a question that was reported, and has found no place since."""
+        now, policy = self._clock(), self._recorder.policy
+        current = await self._decide(question, lambda row: place_rules.stop_waiting(row, now, policy))
+        if current is not None and current.state is State.CLOSED:
+            log_question(log.info, "question.given_up", current)
+
+    async def _post_claimed(self, claimed: Question, since: timedelta) -> None:
+        self._claims[claimed.ref] = claimed
         # A process that freezes from here on, during the call, may still post too late: Slack's API has no
         # "post unless it exists". So the age of the claim is checked last, and the call has a timeout.
         message_ref = await self._post(claimed, since)
@@ -201,6 +230,7 @@ class Asker:
     async def _claim_restored(self, question: Question) -> Question | None:
         """Claim a row of a restored backup, which may have been asked since the backup was made."""
         person = await self._person(question)
+        await self.bursts.hold(question, person)
         current, _ = await self._recorder.decide(
             question, lambda row: asking_rules.claim_restored(row, person, self._clock())
         )
@@ -235,6 +265,8 @@ class Asker:
         self._look_ups.forget(question)
         log_question(log.info, "question.not_found", question, "not found in Slack, so it was not asked")
         restore = await self.restores.restore()
+        if restore_rules.is_unread(question, restore):
+            await self.bursts.let_go(question)  # else all that are held so would be asked at once
 
         def record(row: Question) -> Step | None:
             return asking_rules.record_not_posted(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from bot.triage.foreign_text import clean
 from bot.triage.model import (
@@ -38,7 +39,7 @@ SUMMARY_KEPT_MAX = 4000
 #: How far ahead of our clock the time of an alert may be.
 AHEAD_MAX = timedelta(days=1)
 
-#: How long a question waits in line before it is due again, at the least and at the most: as long as it has
+#: How long a question waits in line before it is due again, at least and at most: as long as it has
 #: waited already. The least is longer than a store keeps due rows for the worker that wrote them.
 LINE_WAIT_MIN = timedelta(seconds=150)
 LINE_WAIT_MAX = timedelta(minutes=30)
@@ -50,6 +51,7 @@ AS_SHOWN = "the message was read after a restore: what it did not show is lost"
 CLAIM_LEASE = timedelta(seconds=60)
 
 
+@lru_cache(maxsize=256)  # every row about an alert contains it: it is needed a dozen times in a row
 def row_key(identifier: str) -> str:
     """Return the first part of every ref of this identifier: 32 hex digits."""
     return hashlib.sha256(identifier.encode()).hexdigest()[:32]
@@ -68,11 +70,14 @@ def accept(
     `lag` is that of the clock: the deadline must not be early by any other.
     """
     question = make_question(request=_keep(request, now), ref=ref, accepted_at=now, due_at=now)
-    return Step(question=change_question(question, deadline=policy.deadline(question, now + lag)))
+    deadline = policy.deadline(question, now + lag)
+    return Step(
+        question=change_question(question, deadline=deadline, needs_factor=policy.needs_factor(question))
+    )
 
 
 def _keep(request: TriageRequest, now: datetime) -> TriageRequest:
-    """Return a request as it is kept: what it says that cannot be shown is left out, and said to be."""
+    """Return a request as it is stored: what cannot be shown is left out, and listed in `left_out`."""
     summary, is_whole = clean(request.summary, SUMMARY_KEPT_MAX)
     kept = replace(request, summary=summary, is_cut=not is_whole)
     if request.occurred_at is not None and request.occurred_at > now + AHEAD_MAX:
@@ -114,7 +119,7 @@ def receive_again(
 
 
 def _are_same_text(text: str, stored: str) -> bool:
-    """Whether a summary is the stored one, which the release before kept as it came."""
+    """Whether a summary is the stored one, which the previous release kept unchanged."""
     kept = clean(text, SUMMARY_KEPT_MAX).text
     return kept in (stored, clean(stored, SUMMARY_KEPT_MAX).text)
 
@@ -139,21 +144,23 @@ def why_not_ask(person: Person, policy: Policy) -> Reason | None:
 
 def needs_person(question: Question) -> bool:
     """Whether the next step towards asking is to find out whom to ask."""
+    if question.waits_for and question.in_doubt_since is None:
+        return False  # for a place: whose, is known
     return question.state is State.ACCEPTED or (
         question.state is State.POSTING and question.in_doubt_since is None
     )
 
 
-def wait_in_line(question: Question, now: datetime, *, spread: float) -> Step | None:
+def wait_in_line(question: Question, now: datetime, *, jitter: float) -> Step | None:
     """Wait until the person's look-up has its turn; None if nothing waits for that any more.
 
-    The turn comes by itself. In case the worker forgets it, the question is due again later: `spread`, in
+    The turn comes by itself. In case the worker forgets it, the question is due again later: `jitter`, in
     0..1, keeps those that came together from being due together.
     """
     if not needs_person(question):
         return None
     wait = min(max(now - question.accepted_at, LINE_WAIT_MIN), LINE_WAIT_MAX)
-    due_at = now + wait * (1 + spread)
+    due_at = now + wait * (1 + jitter)
     return Step(question=change_question(question, due_at=due_at, attempts=0, paced=False))
 
 
@@ -171,6 +178,7 @@ def claim(question: Question, person: Person, now: datetime) -> Step:
         claimed_at=question.claimed_at or now,
         in_doubt_since=now,
         due_at=now + CLAIM_LEASE,
+        waits_for="",
     )
     return Step(question=claimed)
 
@@ -230,7 +238,7 @@ def record_asked(
         paced=False,
         due_at=None,
         deadline=None if question.standing else policy.deadline(question, now + lag),
-        shown=question.reports,
+        shown=question.changes,
     )
     remind_at = None if question.standing else policy.remind_at(placed, now + lag)
     return Step(question=change_question(placed, due_at=remind_at) if remind_at else placed)
@@ -240,8 +248,20 @@ def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
     """Count a reminder before it is sent, so that one that may have been sent is never repeated."""
     if question.work is not Work.REMIND or question.due_at is None or question.due_at > now:
         return None
+    if question.said is not None:
+        return None  # see `stop_reminding`
     counted = change_question(question, reminders=question.reminders + 1, paced=False)
     return Step(question=change_question(counted, due_at=policy.remind_at(counted, now)))
+
+
+def stop_reminding(question: Question) -> Step | None:
+    """Let a question be due no more, if its person has said something; None if there is nothing to stop.
+
+    A restore lets each open question be due as a reminder is, so that it is read in Slack.
+    """
+    if question.work is not Work.REMIND or question.said is None:
+        return None
+    return Step(question=change_question(question, due_at=None, paced=False))
 
 
 def take_back_reminder(question: Question, due_at: datetime, *, number: int) -> Step | None:
@@ -283,18 +303,21 @@ def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
         return None
     if question.state is State.ASKED:
         ended = change_question(_end(question, Outcome.TIMED_OUT, now, policy), due_at=now)
+    elif question.waits_for and question.in_doubt_since is None:
+        told = _end(question, Outcome.UNDELIVERABLE, now, policy, reason=Reason.TOO_MANY_OPEN)
+        ended = change_question(told, due_at=policy.give_up_at(question, question.waited_since or now))
     else:
         ended = _end(question, Outcome.UNDELIVERABLE, now, policy, reason=Reason.NOT_ASKED_IN_TIME)
     return Step(question=ended, report=report_on(question, ended, at=now, policy=policy))
 
 
-def record_shown(question: Question, reports: int, *, again_at: datetime | None = None) -> Step:
-    """Record that the message shows this many reports. If there are more by now, the next redraw is due.
+def record_shown(question: Question, changes: int, *, again_at: datetime | None = None) -> Step:
+    """Record that the message shows this many changes. If there are more by now, the next redraw is due.
 
-    With `again_at`, the last report is drawn once more at that time: until then, an older redraw may hide it.
+    With `again_at`, the last change is drawn once more at that time: until then, an older redraw may hide it.
     """
-    due_at = again_at if reports >= question.reports else question.due_at or question.settled_at
-    seen = reports if again_at is None else reports - 1
+    due_at = again_at if changes >= question.changes else question.due_at or question.settled_at
+    seen = changes if again_at is None else changes - 1
     return Step(question=change_question(question, shown=seen, attempts=0, due_at=due_at))
 
 
@@ -307,9 +330,11 @@ def _reopen(closed: Question, fresh: Question) -> Question:
         shown=closed.reports,
         card_ts=closed.card_ts,
         card_shown=closed.card_shown,
+        card_secret=closed.card_secret,
         taken_by=closed.taken_by,
         taken_name=closed.taken_name,
         taken_at=closed.taken_at,
+        assignments=closed.assignments,
         refusals=closed.refusals,
         trail_hash=closed.trail_hash,
         report_hash=closed.report_hash,
@@ -322,7 +347,9 @@ def _retry(question: Question, due_at: datetime) -> Question:
 
 def _close(question: Question, reason: Reason | SlackCode, now: datetime, policy: Policy) -> Step:
     ended = _end(question, Outcome.UNDELIVERABLE, now, policy, reason=reason)
-    closed = change_question(ended, state=State.CLOSED, in_doubt_since=None, due_at=None, shown=ended.reports)
+    closed = change_question(
+        ended, state=State.CLOSED, in_doubt_since=None, due_at=None, waits_for="", shown=ended.changes
+    )
     return Step(question=closed, report=report_on(question, closed, at=now, policy=policy))
 
 

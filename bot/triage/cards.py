@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from bot.backoff import RETRY_MAX
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownErrorCode
 from bot.triage import card_rules
+from bot.triage.assignments import Assignment
 from bot.triage.log_events import log_question
-from bot.triage.model import AlertTaken, Question, Report
+from bot.triage.model import Question, Report, change_question
 from bot.triage.ports import ReadReport, SecurityTeam
 from bot.triage.rate_limits import MISSED_AFTER, Pacing
 from bot.triage.recorder import Recorder
@@ -62,7 +63,10 @@ class Cards:
             await self._postpone(question, now + wait)
             return
         until = now + CARD_TAKES
-        claimed, step = await self._recorder.decide(question, lambda row: card_rules.claim(row, now, until))
+        secret = card_rules.draw_secret()
+        claimed, step = await self._recorder.decide(
+            question, lambda row: card_rules.claim(row, now, until, secret)
+        )
         if claimed is not None and step is not None:
             await self._show(claimed)
 
@@ -83,23 +87,37 @@ class Cards:
         except (TransientError, AmbiguousError) as error:
             self.last_trouble = _code_of(error)
             log_question(log.warning, "card.delayed", question, "card delayed: %s", error)
-            await self._postpone(question, self._recorder.clock() + self._wait(error))
+            due_at = self._recorder.clock() + self._wait(error)
+            if question.card_ts and question.card_due_at and isinstance(error, AmbiguousError):
+                # The update may still come, over a newer one: so the card waits for the end of the claim.
+                due_at = max(due_at, question.card_due_at)
+            await self._postpone(question, due_at)
         else:
             self.last_trouble = ""
-            # A newly posted card shows everything itself.
-            untold = await self._tell(question, news) if ts == question.card_ts else None
-            await self._record(question, ts, untold)
+            if ts != question.card_ts:  # a newly posted card shows everything else itself
+                news = await self._load_exchange(question)
+            shown = change_question(question, card_ts=ts)
+            await self._record(question, ts, await self._tell(shown, news))
 
-    async def _load_untold(self, question: Question) -> Sequence[Report | AlertTaken]:
+    async def _load_untold(self, question: Question) -> Sequence[Report | Assignment]:
         """Return the events that are not in the card's thread yet, in order."""
         if not question.card_ts:
             return ()
+        untold = question.events - question.card_shown
+        return (await self._load_events(question))[-untold:] if untold > 0 else ()
+
+    async def _load_exchange(self, question: Question) -> Sequence[Report | Assignment]:
+        """Return the events from the first on with which something was asked back."""
+        events = await self._load_events(question)
+        is_exchange = (isinstance(each, Report) and each.is_exchange for each in events)
+        return events[next((number for number, holds in enumerate(is_exchange) if holds), len(events)) :]
+
+    async def _load_events(self, question: Question) -> Sequence[Report | Assignment]:
         rows = await self._recorder.store.reports_of(question.request.identifier)
         reports = [self._read_report(row) for row in rows if row.sequence < question.reports]
-        untold = question.events - question.card_shown
-        return order_events(question, reports)[-untold:] if untold > 0 else ()
+        return order_events(question, reports)
 
-    async def _tell(self, question: Question, news: Sequence[Report | AlertTaken]) -> _Untold | None:
+    async def _tell(self, question: Question, news: Sequence[Report | Assignment]) -> _Untold | None:
         """Add the events to the thread one by one; return the rest from the first that must be retried."""
         for told, event in enumerate(news):
             try:
@@ -140,16 +158,17 @@ class Cards:
         await self._recorder.decide(question, lambda row: card_rules.postpone(row, due_at, held=held))
 
 
-def order_events(question: Question, reports: Sequence[Report]) -> list[Report | AlertTaken]:
-    """Return the events of a question in order: its reports, and that somebody took the alert.
+def order_events(question: Question, reports: Sequence[Report]) -> list[Report | Assignment]:
+    """Return the events of a question in order: its reports, and who took the alert, handed it over or
+    released it.
 
-    A take comes after all reports that are not later than it; `answer_rules` keeps these times in order.
+    An assignment comes after all reports that are not later than it; `Question.after_assignments` keeps these
+    times in order.
     """
-    events: list[Report | AlertTaken] = list(reports)
-    if question.taken_at is not None:
-        before = [report.sequence for report in reports if report.at <= question.taken_at]
-        taken = AlertTaken(slack_id=question.taken_by, slack_name=question.taken_name)
-        events.insert(max(before, default=-1) + 1, taken)
+    events: list[Report | Assignment] = list(reports)
+    for number, assignment in enumerate(question.handled):
+        before = [report.sequence for report in reports if report.at <= assignment.at]
+        events.insert(max(before, default=-1) + 1 + number, assignment)
     return events
 
 

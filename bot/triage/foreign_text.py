@@ -29,7 +29,7 @@ _BLANK = re.compile(
     "\U000e0100-\U000e01ef]"
 )
 
-#: Stands for any mark: a character for private use, of which no visible text has one.
+#: Stands for any mark: a private-use character, which no visible text contains.
 _MARK = "\ue000"
 _LONG_RUN = re.compile(f"{_MARK}{{{MARKS_MAX + 1},}}")
 

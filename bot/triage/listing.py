@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +18,7 @@ class Filter:
     user: str = ""  #: they are for this address, in capitals or not
     alert: str = ""  #: their alert has this label
     outcome: Outcome | None = None  #: this outcome stands
+    taken_by: str = ""  #: the person with this Slack id has taken their alert
     since: datetime | None = None  #: they were accepted then, or later
 
     def matches(self, question: Question) -> bool:
@@ -26,12 +28,22 @@ class Filter:
             and (not self.user or question.request.user.lower() == self.user.lower())
             and self.alert in ("", question.request.alert)
             and self.outcome in (None, question.standing)
+            and self.taken_by in ("", question.taken_by)
             and (self.since is None or question.accepted_at >= self.since)
         )
 
 
 #: Leaves nothing out.
 EVERYTHING = Filter()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """What a person's Home lists."""
+
+    unanswered: Sequence[Question] = ()
+    answered: Sequence[Question] = ()
+    taken: Sequence[Question] = ()  #: for the security team
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

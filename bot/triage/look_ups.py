@@ -13,6 +13,7 @@ from enum import Enum, auto
 
 from bot.clock import Clock
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
+from bot.triage.inquiry import Inquiry
 from bot.triage.model import Bookmark, MessageRef, Question
 from bot.triage.ports import Messenger
 
@@ -66,17 +67,17 @@ class LookUps:
         self._delays = delays
         self._doubts: dict[str, _Doubt] = {}
 
-    def doubt(self, question: Question) -> datetime:
+    def doubt(self, question: Question | Inquiry) -> datetime:
         """Record that the result of a post is unknown as of now; return when to look for the first time."""
         look_at = self._clock.monotonic() + self._delays.first_look
         self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
         return self.look_at(question)
 
-    def look_at(self, question: Question) -> datetime:
+    def look_at(self, question: Question | Inquiry) -> datetime:
         """Return when to look next, in UTC."""
         return self._clock() + self._wait(question)
 
-    def _wait(self, question: Question) -> timedelta:
+    def _wait(self, question: Question | Inquiry) -> timedelta:
         """Return how much longer not to look."""
         known = self._doubts.get(question.ref)
         if known is None or known.since != question.in_doubt_since:
@@ -90,11 +91,11 @@ class LookUps:
             self._doubts[question.ref] = known
         return max(known.look_at - self._clock.monotonic(), timedelta(0))
 
-    def forget(self, question: Question) -> None:
+    def forget(self, question: Question | Inquiry) -> None:
         """Forget a question that is no longer in doubt."""
         self._doubts.pop(question.ref, None)
 
-    async def look(self, question: Question) -> MessageRef | LookUpResult:
+    async def look(self, question: Question | Inquiry) -> MessageRef | LookUpResult:
         """Look, if it is time to. `TransientError` if the look could not be completed: it resumes later."""
         if not self._messenger.can_look_up:
             return LookUpResult.IMPOSSIBLE
@@ -109,7 +110,7 @@ class LookUps:
         doubt.look_at, doubt.missed = self._clock.monotonic() + self._delays.looks_apart, True
         return LookUpResult.NOT_FOUND_YET
 
-    async def _read_on(self, question: Question, doubt: _Doubt) -> MessageRef | None:
+    async def _read_on(self, question: Question | Inquiry, doubt: _Doubt) -> MessageRef | None:
         """Read page after page; return where the question is, or None if it is on none of them."""
         while isinstance(found := await self._read(question, doubt), Bookmark):
             if found in doubt.passed:
@@ -120,7 +121,7 @@ class LookUps:
         doubt.begin_anew()
         return found
 
-    async def _read(self, question: Question, doubt: _Doubt) -> MessageRef | Bookmark | None:
+    async def _read(self, question: Question | Inquiry, doubt: _Doubt) -> MessageRef | Bookmark | None:
         """Read the next page. If Slack refuses it, the bookmark is dropped, and the look starts again."""
         try:
             return await self._messenger.look_up(question, after=doubt.bookmark)

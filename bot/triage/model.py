@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bot.triage.outcomes import Outcome
+from bot.triage.assignments import Assignment, first_assignment
+from bot.triage.event_kinds import EventFacts, EventKind
+from bot.triage.factor import Attempt, Proof, Verdict
+from bot.triage.inquiry import Inquired, Inquiry
+from bot.triage.outcomes import Outcome, is_human
+from bot.triage.places import Places
 
 
 class Confidence(StrEnum):
@@ -31,10 +36,7 @@ class Choice(StrEnum):
 
 
 class State(StrEnum):
-    """How far a question got. Forward only; two ways lead out of CLOSED.
-
-    A human answer makes it ASKED, and a valid request makes one ACCEPTED that an invalid request closed.
-    """
+    """How far a question got: forward only, but a human answer or a valid request reopens CLOSED."""
 
     ACCEPTED = "accepted"
     POSTING = "posting"
@@ -56,8 +58,7 @@ FACTS_MAX = 8
 FACT_NAME_MAX = 40
 FACT_VALUE_MAX = 300
 
-#: How long after a restore Slack's history may still lack what was sent before it: a call may take 20 s, and
-#: the history lags.
+#: How long Slack's history may lack what was sent before a restore: a call takes up to 20 s, and it lags.
 RESTORE_SETTLES = timedelta(seconds=30)
 
 
@@ -86,13 +87,10 @@ class TriageRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InvalidBody:
-    """An invalid body.
-
-    `salvaged` has the fields that are valid, and says which are not; None if the identifier is not.
-    """
+    """An invalid body."""
 
     reason: str
-    salvaged: TriageRequest | None
+    salvaged: TriageRequest | None  #: its valid fields, and which are not; None if the identifier is not
     fault: str = "other"  #: `not_json`, `not_an_object`, `several_fields` or a field's name
 
 
@@ -120,6 +118,7 @@ class Person:
     is_bot: bool = False
     is_guest: bool = False
     is_external: bool = False
+    is_colleague: bool = False  #: of our organisation on Enterprise Grid, maybe of another workspace there
     unconfirmed: bool = False
     time_zone: str = ""  #: from the profile: a name in the tz database
     other_slack_id: str = ""  #: on Enterprise Grid people have two, and Slack uses either
@@ -144,14 +143,14 @@ class Bookmark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Restore:
-    """That the store was restored: what was posted from `since` to `until` may be missing in it."""
+    """A restore of the store: what was posted from `since` to `until` may be missing from it."""
 
     since: datetime
     until: datetime
 
     @property
     def settled_at(self) -> datetime:
-        """From when on Slack's history shows all that was posted or redrawn before the restore."""
+        """When Slack's history shows everything that was posted or redrawn before the restore."""
         return self.until + RESTORE_SETTLES
 
 
@@ -165,6 +164,8 @@ class Shown:
     answered_at: datetime | None = None
     is_unsure: bool = False  #: see `Question.is_unsure`
     card_ts: str = ""
+    proofs: int | None = None  #: see `Question.proofs`; None: a *yes* needs none
+    reason: str = ""  #: what became of a proof, if the standing follows from that
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,26 +213,6 @@ class Note:
     view_id: str = ""  #: of the window in which it was written
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Take:
-    """A click with which somebody on the security team takes an alert over."""
-
-    ref: str
-    slack_id: str
-    slack_name: str
-    same_workspace: bool
-    message_ref: MessageRef | None  #: the card that was clicked
-    at: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AlertTaken:
-    """An alert was taken over: what a `Take` adds to the thread of the card."""
-
-    slack_id: str
-    slack_name: str
-
-
 @dataclass(frozen=True, kw_only=True)  # without slots, which `change_question` could not copy at once
 class Question:
     """A request as put to a person. `state` says how far it got, `standing` how it ended (None: not yet)."""
@@ -265,7 +246,7 @@ class Question:
     idle_changes: int = 0  #: how many of them did not raise the standing
     settled_at: datetime | None = None  #: when the last report was written
     reports: int = 0  #: how many were written; the sequence of the next one
-    shown: int = 0  #: how many of the reports the message shows
+    shown: int = 0  #: how many of its `changes` the message shows
     note: str = ""  #: the last one that the person wrote
     notes: int = 0  #: how many they wrote
     note_keys: tuple[str, ...] = ()  #: of the notes with a known window: see `answer_rules.note_key`
@@ -274,13 +255,21 @@ class Question:
     card_due_at: datetime | None = None  #: when the security team's card is to be posted or updated
     card_ts: str = ""  #: the card's `ts` in the security channel
     card_shown: int = 0  #: how many events are in the card and its thread
-    taken_by: str = ""  #: the Slack id of the person who took the alert
+    card_secret: str = ""  #: 128 random bits in hex; "": none is drawn yet
+    taken_by: str = ""  #: the Slack id of the person who has the alert; "": nobody has
     taken_name: str = ""
     taken_at: datetime | None = None
+    assignments: tuple[Assignment, ...] = ()  #: see `handled`, which adds those of the previous release
     read_at: datetime | None = None  #: when its standing was made certain after the store was restored
-    is_unsure: bool = (
-        False  #: it could not be read then: MozDef may have been told anything, so only *no* counts
-    )
+    is_unsure: bool = False  #: it could not be read then: MozDef may know anything, so only *no* counts
+    needs_factor: bool = False  #: whether a *yes* needed a proof when it was accepted
+    proofs: int = 0  #: how many attempts to prove a *yes* were started
+    proof_code: str = ""  #: of the attempt that is under way and whose proof would count; "": there is none
+    retry_at: datetime | None = None  #: when a further *yes* may start an attempt, if the last one did not
+    proved_at: datetime | None = None  #: when the *yes* that stands was proved
+    unreported: int = 0  #: how many changes its message shows that no report tells
+    waits_for: str = ""  #: whose place it waits for: see `Places.person`; "": it does not wait
+    waited_since: datetime | None = None  #: when it first found no place
     refusals: int = 0  #: how many clicks on it were refused
     trail_hash: str = ""  #: of the last event of its trail; "": a release without a trail wrote the row
     report_hash: str = ""  #: of the last report; "": there is none, or such a release wrote it
@@ -289,6 +278,10 @@ class Question:
     def identifier(self) -> str:
         """MozDef's identifier of the alert."""
         return self.request.identifier
+
+    def after_assignments(self, at: datetime) -> datetime:
+        """Return `at`, but not before the last assignment: events are ordered by their times alone."""
+        return max(at, self.handled[-1].at + timedelta(microseconds=1)) if self.handled else at
 
     def is_for(self, slack_id: str) -> bool:
         """Whether this is an id of the person to whom the question is put."""
@@ -301,18 +294,35 @@ class Question:
 
     @property
     def retracted(self) -> bool:
-        """Whether the last choice ranks below the answer that stands."""
-        return self.said is not None and self.standing is not None and self.said.value != self.standing.value
+        """Whether the last choice ranks below the answer that the person gave and that stands."""
+        return (
+            self.said is not None and is_human(self.standing, self.reason) and str(self.said) != self.standing
+        )
+
+    @property
+    def card(self) -> str:
+        """What the buttons of its card carry; the person asked knows the ref, and must not know this."""
+        return f"{self.ref.partition('.')[0]}.{self.card_secret}"
+
+    @property
+    def handled(self) -> tuple[Assignment, ...]:
+        """Who took the alert, handed it over or released it, in order."""
+        return self.assignments or first_assignment(self.taken_by, self.taken_name, self.taken_at)
 
     @property
     def events(self) -> int:
-        """How many events the security team is told: reports, and that somebody took the alert."""
-        return self.reports + bool(self.taken_by)
+        """How many events the security team is told: reports, and what became of the alert there."""
+        return self.reports + len(self.handled)
+
+    @property
+    def changes(self) -> int:
+        """How many changes its message shows once it is up to date."""
+        return self.reports + self.unreported
 
     @property
     def outdated(self) -> bool:
         """Whether its message shows less than is stored."""
-        return bool(self.ts) and self.shown < self.reports
+        return bool(self.ts) and self.shown < self.changes
 
     @property
     def work(self) -> Work | None:
@@ -321,7 +331,8 @@ class Question:
             return Work.REDRAW
         if self.state in (State.ACCEPTED, State.POSTING):
             return Work.ASK
-        return Work.REMIND if self.state is State.ASKED and self.standing is None and self.due_at else None
+        is_open = self.state is State.ASKED and self.standing is None
+        return Work.REMIND if is_open and self.due_at else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -346,6 +357,14 @@ class Report:
     said: Choice | None = None
     retracted: bool = False
     comment: str = ""
+    proof: Proof | None = None  #: of a *yes*, if it was proved
+    inquiry: Inquired | None = None  #: of a note that the security team asks back
+    in_reply_to: int | None = None  #: the sequence of such a note: what came of it
+
+    @property
+    def is_exchange(self) -> bool:
+        """Whether it is about what the security team asks back, or a reply to that."""
+        return self.inquiry is not None or self.in_reply_to is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -363,6 +382,10 @@ class Step:
     question: Question
     report: Report | None = None
     refused: RefusedClick | None = None  #: the click that is counted in `refusals`
+    attempt: Attempt | None = None  #: written with it
+    places: Places | None = None  #: likewise
+    ignored: Verdict | None = None  #: what the provider said about an attempt that does not count any more
+    inquiry: Inquiry | None = None  #: written with it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -385,30 +408,6 @@ class OutboxRow:
     hash: str = field(default="", compare=False)
 
 
-class EventKind(StrEnum):
-    """What an event of a trail tells. docs/reference.md says what each means."""
-
-    ACCEPTED = "accepted"
-    REOPENED = "reopened"
-    CLAIMED = "claimed"
-    NOT_POSTED = "notPosted"
-    ASKED = "asked"
-    REMINDED = "reminded"
-    NOT_REMINDED = "notReminded"
-    ANSWERED = "answered"
-    NOTED = "noted"
-    TAKEN = "taken"
-    ENDED = "ended"
-    REFUSED = "refused"
-    SENT = "sent"
-    PARKED = "parked"
-    REPLAYED = "replayed"
-
-
-#: What an event says besides its kind: words of ours, ids of Slack's, counts and hashes.
-EventFacts = Mapping[str, str | int]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrailEvent:
     """A decision about an alert, as the store keeps it. It holds no address and no text of anybody's.
@@ -428,19 +427,12 @@ class TrailEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trail:
-    """An alert with its events and reports, all as of one moment and in order."""
+    """An alert with its events, reports and inquiries, all as of one moment and in order."""
 
     question: Question
     events: Sequence[TrailEvent]
     reports: Sequence[OutboxRow]
-
-
-class Fate(Enum):
-    """What is to become of a report that waits to be sent."""
-
-    SEND = auto()
-    WAIT = auto()  #: it is not known yet whether it was overtaken
-    DROP = auto()  #: it was overtaken: MozDef was told something harsher, or may have been
+    inquiries: Sequence[Inquiry] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -451,11 +443,13 @@ class Change:
     report: OutboxRow | None = None
     before: Question | None = None  #: as stored before the change, if known
     event: TrailEvent | None = None  #: what the change adds to the trail
+    attempt: Attempt | None = None  #: written as well, if its stored version is the one before
+    inquiry: Inquiry | None = None  #: likewise
+    places: Places | None = None  #: likewise
 
 
-# How a question is made and changed: one alert takes a dozen changes of a row with forty fields.
-# `Question(…)` takes three times as long as `make_question`, and `dataclasses.replace` 13 times as long as
-# `change_question`.
+# How a question is made and changed: one alert takes a dozen changes. `Question(…)` takes three times as long
+# as `make_question`, and `dataclasses.replace` 13 times as long as `change_question`.
 if TYPE_CHECKING:  # so that mypy checks the arguments
     from dataclasses import replace
 
@@ -478,8 +472,3 @@ else:
         twin = object.__new__(Question)
         object.__setattr__(twin, "__dict__", question.__dict__ | fields)  # bypasses the freezing
         return twin
-
-
-def utc_now() -> datetime:
-    """Return the current time, aware, in UTC."""
-    return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""How a request can end, in which words MozDef is told, and why: the tables from which all else is derived.
+"""How a request can end, what MozDef is told, and why: the tables that everything else is derived from.
 
 To add an outcome, add a member of `Outcome` and its row in `OUTCOMES`; then its texts in `messages.toml`
 ([card], and [answer] if its row says `has_answer_text`), its key in `alerts.toml`, and its line in the
@@ -28,6 +28,7 @@ class Outcome(StrEnum):
     NOT_SURE = "notSure"
     TIMED_OUT = "timedOut"
     UNDELIVERABLE = "undeliverable"
+    UNPROVEN = "unproven"
 
 
 class Profile(StrEnum):
@@ -49,8 +50,25 @@ class Reason(StrEnum):
     INVALID_REQUEST = "invalid_request"
     DELIVERY_UNKNOWN = "delivery_unknown"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
+    TOO_MANY_OPEN = "too_many_open"
     NOT_MAPPED = "not_mapped"
+    FACTOR_REFUSED = "factor_refused"
+    FACTOR_TIMED_OUT = "factor_timed_out"
+    FACTOR_NO_DEVICE = "factor_no_device"
+    FACTOR_UNAVAILABLE = "factor_unavailable"
+    FACTOR_FRAUD = "factor_fraud"  #: for a *no* that the person told the provider of the second factor
 
+
+#: What became of an attempt to prove a *yes*.
+FACTOR_REASONS: Final = frozenset(
+    {
+        Reason.FACTOR_REFUSED,
+        Reason.FACTOR_TIMED_OUT,
+        Reason.FACTOR_NO_DEVICE,
+        Reason.FACTOR_UNAVAILABLE,
+        Reason.FACTOR_FRAUD,
+    }
+)
 
 #: What decides whether people with this reason are asked: a setting, or a file.
 DECIDED_BY: Final = MappingProxyType(
@@ -58,6 +76,7 @@ DECIDED_BY: Final = MappingProxyType(
         Reason.USER_IS_GUEST: "ASK_GUESTS",
         Reason.USER_UNCONFIRMED: "ASK_UNCONFIRMED",
         Reason.NOT_MAPPED: "people.toml",
+        Reason.TOO_MANY_OPEN: "OPEN_PER_PERSON",
     }
 )
 
@@ -66,6 +85,11 @@ def explain(reason: str) -> str:
     """Return a reason as people read it: with the setting that decides about it, if there is one."""
     decided_by = DECIDED_BY.get(Reason(reason)) if is_own(reason) else None
     return f"{reason} (see {decided_by})" if decided_by else reason
+
+
+def is_human(outcome: Outcome | None, reason: str) -> bool:
+    """Whether a person answered so in Slack, and did not report it to the provider of the second factor."""
+    return outcome is not None and OUTCOMES[outcome].chosen and reason != Reason.FACTOR_FRAUD
 
 
 #: A reason that is an error code of Slack's. The list is Slack's, so any word may be one.
@@ -102,6 +126,7 @@ class EndingCounter:
     name: str
     text: str
     by_reason: bool = False
+    reasons: frozenset[Reason] = frozenset()  #: all that there are, if that is known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +227,20 @@ OUTCOMES: Final = _table(
             ),
             card=True,
             has_answer_text=False,
+        ),
+        Outcome.UNPROVEN: OutcomeFacts(
+            status=Status.MANUAL,
+            chosen=False,
+            label="They said yes but did not confirm it",
+            ending=_UNANSWERED,
+            counter=EndingCounter(
+                name="questions_unproven",
+                text="Answers *yes* that were not proved, by reason.",
+                by_reason=True,
+                reasons=FACTOR_REASONS - {Reason.FACTOR_FRAUD},
+            ),
+            card=True,
+            has_answer_text=True,
         ),
     },
 )

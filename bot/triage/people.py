@@ -15,7 +15,7 @@ class Target:
     rule: str = ""  #: the line of `people.toml` that says so; "": the address as it came
 
 
-#: Of an address that no rule names, where only those that one names are asked.
+#: For an address without a rule, if only people with a rule are asked.
 NOT_MAPPED: Final = Target(wanted="")
 
 
@@ -25,6 +25,7 @@ class PeopleRules:
 
     people: Mapping[str, str] = field(default_factory=dict)  #: address → another address, or a Slack id
     domains: Mapping[str, str] = field(default_factory=dict)  #: domain → the domain to look in
+    factor: Mapping[str, str] = field(default_factory=dict)  #: address → the subject of its second factor
     strict: bool = False  #: whether only the people and domains that are listed are asked
 
     def target(self, email: str) -> Target:
@@ -37,3 +38,11 @@ class PeopleRules:
         if other is not None:
             return Target(wanted=f"{name}@{other}", rule=f'[domains] "{domain.lower()}" = "{other}"')
         return NOT_MAPPED if self.strict else Target(wanted=email)
+
+    def subject(self, email: str) -> str:
+        """Return the name by which the provider of the second factor knows the person with this address.
+
+        It never comes from their Slack profile, which somebody who stole their session can change.
+        """
+        wanted = self.target(email).wanted
+        return self.factor.get(email.lower()) or (wanted if "@" in wanted else email)

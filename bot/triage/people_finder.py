@@ -1,6 +1,6 @@
 """The verb *find*: looks up in Slack whom an address means, and remembers the answer for a while.
 
-The memory is by what was looked up: `people.toml` may send several addresses to one person.
+The key is what was looked up: `people.toml` may map several addresses to one person.
 
 The memory lives with the process and is bounded. People who were found and addresses of nobody are kept
 apart, so that no number of invented addresses makes the worker forget a person.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from bot.clock import Clock
@@ -31,10 +32,10 @@ MET_FOR = timedelta(days=1)
 MISSING_FOR = timedelta(minutes=5)
 
 #: The most addresses of either kind that are remembered.
-REMEMBERED_MAX = 10_000
+REMEMBERED_MAX = 2_000
 
 #: The most look-ups under way at a time; fewer after Slack has asked to wait.
-LOOK_UPS_MAX = 64
+LOOK_UPS_MAX = 96
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class RecentAnswers(Generic[T]):
         return answer if heard_at is not None and now - heard_at <= within else None
 
     def drop(self, wanted: str) -> None:
-        """Forget what was heard."""
+        """Forget an answer."""
         self._answers.pop(wanted, None)
 
 
@@ -80,7 +81,7 @@ class Finder:
     ) -> None:
         self.limiter = limiter
         self._messenger = messenger
-        self._rules = rules
+        self._target = lru_cache(maxsize=256)(rules.target)  # asked for nine times an alert
         self._clock = clock
         self._people = RecentAnswers[Person](remembered_max)
         self._missing = RecentAnswers[str](remembered_max)  #: the reasons why there is nobody
@@ -88,7 +89,7 @@ class Finder:
 
     def wanted(self, question: Question) -> str:
         """Return the address or the Slack id to look up for a question; "" if nobody may be asked."""
-        return self._rules.target(question.request.user).wanted
+        return self._target(question.request.user).wanted
 
     def has_met(self, wanted: str) -> bool:
         """Whether this person was found within the last day."""
@@ -104,7 +105,7 @@ class Finder:
 
     async def find(self, question: Question) -> Person:
         """Return whom a question is for. Raises `Undeliverable` if there is nobody, and `TransientError`."""
-        target = self._rules.target(question.request.user)
+        target = self._target(question.request.user)
         if not target.wanted:
             raise Undeliverable(Reason.NOT_MAPPED)
         reason = self._missing.get(target.wanted, self._clock.boottime(), within=MISSING_FOR)

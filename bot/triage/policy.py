@@ -30,6 +30,13 @@ class NoteRule(StrEnum):
     REQUIRED = "required"  #: with a form that opens at once
 
 
+class Factor(StrEnum):
+    """Whether a *yes* must be proved with a second factor."""
+
+    OFF = "off"
+    REQUIRED = "required"
+
+
 class AskWhen(StrEnum):
     """When a question is asked."""
 
@@ -59,6 +66,12 @@ NOTES: Final[Mapping[Choice, NoteRule]] = MappingProxyType(
     }
 )
 
+#: How much of a person's working time a question may find no place before that is reported.
+WAITS_LONG: Final = timedelta(hours=1)
+
+#: How long it may find none before it is given up, where questions may stay unanswered forever.
+GIVEN_UP_AFTER: Final = timedelta(hours=24)
+
 #: The texts of the question that an alert may override: name → table and key in `messages.toml`.
 WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -78,7 +91,9 @@ class AlertPolicy:
     remind_after: Wait = Wait()
     expire_after: Wait = Wait()
     ask: AskWhen = AskWhen.AT_ONCE
+    factor: Factor = Factor.OFF
     notes: Mapping[Choice, NoteRule] = field(default_factory=lambda: NOTES)  #: a rule for each choice
+    no_advice: str = ""  #: what the person is to do after a *no*; "": nothing is said of it
     cards: frozenset[Outcome] = CARDS  #: the outcomes for which the security team gets a card
 
     def reword(self, wording: Wording) -> Wording:
@@ -114,15 +129,23 @@ class Policy:
     hours: WorkingHours | None = None  #: None: at all times
     default_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     alerts: AlertPolicies = field(default_factory=AlertPolicies)
-    has_channel: bool = False  #: whether the security team has a channel for its cards
+    security_channel: str = ""  #: the id of the channel for the security team's cards; "": there is none
+    responders: frozenset[str] = frozenset()  #: Slack ids of who may act there; empty: everybody in it
     allow_deescalation: bool = False
     ask_guests: bool = False
     ask_unconfirmed: bool = False  #: also people whose address Slack has not confirmed
     people: PeopleRules = field(default_factory=PeopleRules)  #: whom an address means
+    open_per_person: int = 3  #: how many questions of one person stand open at a time
+    provider: str = ""  #: of the second factor, as people are told it; "": there is none
 
     def of(self, question: Question) -> AlertPolicy:
         """Return the policy of the question's alert."""
         return self.alerts.of(question.request.alert)
+
+    @property
+    def has_channel(self) -> bool:
+        """Whether the security team has a channel for its cards."""
+        return bool(self.security_channel)
 
     @property
     def longest_wait(self) -> timedelta | None:
@@ -131,19 +154,54 @@ class Policy:
         waits = [policy.expire_after.or_default(self.expire_after) for policy in policies]
         return None if self.hours else max((wait for wait in waits if wait), default=None)
 
+    def needs_factor(self, question: Question) -> bool:
+        """Return whether a *yes* must be proved: the stricter of the policy at acceptance and now."""
+        return question.needs_factor or self.of(question).factor is Factor.REQUIRED
+
+    @property
+    def uses_factor(self) -> bool:
+        """Whether any kind of alert needs a proof now."""
+        policies = [self.alerts.default, *self.alerts.by_label.values()]
+        return any(policy.factor is Factor.REQUIRED for policy in policies)
+
     def ask_at(self, question: Question, person: Person, now: datetime) -> datetime:
         """Return when the question may be asked: now, or at the start of the person's next working hours."""
         if self.of(question).ask is AskWhen.AT_ONCE:
             return now
         return next_working_moment(now, self.hours, find_time_zone(person.time_zone) or self.default_zone)
 
+    def may_ask(self, question: Question, now: datetime) -> bool:
+        """Return whether a question may be asked now, as far as its person's time zone is known."""
+        return self._asked_from(question, now) <= now
+
+    def asking_deadline(self, question: Question) -> datetime | None:
+        """Return when a question ends without having been asked, had it never waited; None: never."""
+        return self.deadline(question, self._asked_from(question, question.accepted_at))
+
+    def _asked_from(self, question: Question, since: datetime) -> datetime:
+        at_once = self.of(question).ask is AskWhen.AT_ONCE
+        return since if at_once else next_working_moment(since, self.hours, self.zone(question))
+
     def deadline(self, question: Question, since: datetime) -> datetime | None:
         """Return when the question ends without an answer, counted from `since`; None: never."""
         return self._after(question, since, self.of(question).expire_after.or_default(self.expire_after))
 
+    def report_waiting_at(self, question: Question, since: datetime) -> datetime:
+        """Return when it is reported that a question has found no place since then."""
+        return after_working_time(since, WAITS_LONG, self.hours, self.zone(question))
+
+    def give_up_at(self, question: Question, since: datetime) -> datetime:
+        """Return when a question that was reported unasked, or was asked so, is given up; see `deadline`."""
+        return self.deadline(question, since) or after_working_time(
+            since, GIVEN_UP_AFTER, self.hours, self.zone(question)
+        )
+
     def remind_at(self, question: Question, since: datetime) -> datetime | None:
-        """Return the time of the next reminder, if it is before the deadline; None: no further reminder."""
-        if question.reminders >= self.remind_times:
+        """Return the time of the next reminder, if it is before the deadline; None: no further reminder.
+
+        Nobody is reminded who has said something, also while that is not proved yet.
+        """
+        if question.said is not None or question.reminders >= self.remind_times:
             return None
         moment = self._after(question, since, self.of(question).remind_after.or_default(self.remind_after))
         pointless = moment is None or (question.deadline is not None and moment >= question.deadline)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
+from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 
 from bot.errors import StoreError
 from bot.triage.answer_rules import Notice
+from bot.triage.assignments import Assignment
+from bot.triage.factor import Attempt, Polled, Push
+from bot.triage.inquiry import Inquiry
 from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.model import (
-    AlertTaken,
     Bookmark,
     Change,
-    Fate,
     FoundQuestion,
     HistoryPage,
     InvalidBody,
@@ -31,6 +33,7 @@ from bot.triage.model import (
     Trail,
     Work,
 )
+from bot.triage.places import Places, WaitingCount
 from bot.triage.statistics import AlertStatistics
 
 #: Renders a report as a row of the outbox, due at the given time and after the report with the given hash
@@ -39,6 +42,14 @@ WriteReport = Callable[[Report, datetime, str], OutboxRow]
 
 #: Returns the report that a row of the outbox was rendered from: as stored, or else parsed from its body.
 ReadReport = Callable[[OutboxRow], Report]
+
+
+class Fate(Enum):
+    """What is to become of a report that waits to be sent."""
+
+    SEND = auto()
+    WAIT = auto()  #: it is not known yet whether it was overtaken
+    DROP = auto()  #: it was overtaken: MozDef was told something harsher, or may have been
 
 
 #: Returns what is to become of a report that waits to be sent. Raises `StoreError`.
@@ -91,13 +102,62 @@ class RestoreRecord(Protocol):
         """
 
     async def found_question(self, key: str) -> FoundQuestion | None:
-        """Return the question that was found whose ref begins with this key."""
+        """Return the found question whose ref begins with this key; None if there is none."""
 
 
-class Store(Register, RestoreRecord, Probeable, Protocol):
+class AttemptRecord(Protocol):
+    """What each person was last asked to prove."""
+
+    async def find_attempt(self, subject: str) -> Attempt | None:
+        """Return the last attempt of a subject, in whatever ASCII case; None if there was none."""
+
+    async def save_attempt(self, attempt: Attempt) -> bool:
+        """Replace an attempt if the stored version is `attempt.version - 1`; return whether it was."""
+
+    async def due_attempts(self, now: datetime, *, limit: int) -> Sequence[Attempt]:
+        """Return attempts that need work, the longest due first."""
+
+
+class InquiryRecord(Protocol):
+    """What the security team asks back. A new inquiry is written with its question: see `Store.save`."""
+
+    async def inquiries_of(self, ref: str) -> Sequence[Inquiry]:
+        """Return the inquiries about the alert with this ref, ordered by number."""
+
+    async def save_inquiry(self, inquiry: Inquiry) -> bool:
+        """Replace an inquiry if the stored version is `inquiry.version - 1`; return whether it was."""
+
+    async def due_inquiries(self, now: datetime, *, limit: int) -> Sequence[Inquiry]:
+        """Return inquiries that need work, the longest due first."""
+
+
+class PlaceBook(Protocol):
+    """The places of each person, to read."""
+
+    async def find_places(self, person: str) -> Places | None:
+        """Return the places of a person; None if there is no row of theirs."""
+
+
+class PlaceRecord(PlaceBook, Protocol):
+    """The places of each person, and which of their questions wait for one."""
+
+    async def save_places(self, places: Places) -> bool:
+        """Replace a row if the stored version is `places.version - 1`; return whether it was."""
+
+    async def due_places(self, now: datetime, *, limit: int) -> Sequence[Places]:
+        """Return the rows that somebody must look at, the longest due first."""
+
+    async def first_waiting(self, person: str) -> Sequence[Question]:
+        """Return the oldest question of each label that waits for a place of this person, in no order."""
+
+    async def count_waiting(self, person: str, *, limit: int) -> WaitingCount:
+        """Return how many wait for a place of this person, and the identifiers of the oldest."""
+
+
+class Store(Register, RestoreRecord, AttemptRecord, InquiryRecord, PlaceRecord, Probeable, Protocol):
     """Where questions are stored. A write is durable when it returns, and may be repeated.
 
-    Each write that is told to the trail stores its event with it: all or nothing.
+    Each write that the trail records stores its event with it: all or nothing.
     """
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
@@ -110,11 +170,15 @@ class Store(Register, RestoreRecord, Probeable, Protocol):
         """Replace a question if the stored version is `question.version - 1`, and add its report and event.
 
         All of it or nothing. The secret part of its ref may differ from that of `before`. Return False, and
-        write nothing, if another writer was faster. Raises `StoreError`.
+        write nothing, if another writer was faster, also with the change's attempt, inquiry or places. Raises
+        `StoreError`.
         """
 
     async def load(self, ref: str) -> Question | None:
         """Return the question with this ref; None if it is unknown, or if its secret part differs."""
+
+    async def load_by_key(self, key: str) -> Question | None:
+        """Return the question whose ref begins with this key; None if there is none."""
 
     async def due(
         self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
@@ -138,9 +202,14 @@ class Store(Register, RestoreRecord, Probeable, Protocol):
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         """Return the questions that this person has answered since then, the latest answer first."""
 
-    async def remove_ended(self, before: datetime, *, limit: int) -> int:
-        """Remove questions that ended before this time, with their reports and events; return how many.
+    async def taken_by(self, slack_id: str, *, limit: int) -> Sequence[Question]:
+        """Return the questions whose alert this person has taken, those accepted last first."""
 
+    async def remove_ended(self, before: datetime, *, limit: int) -> int:
+        """Remove questions that ended before this time, with all that belongs to them; return how many.
+
+        Attempts that were started before this time and are over go as well, uncounted; so do places that
+        were last saved before it and need no look.
         Questions stay if a report is parked, unsent or was sent later, or if work is left.
         """
 
@@ -164,13 +233,13 @@ class Outbox(Protocol):
         """Record that the queue has permanently rejected these reports, as `mark_sent` does."""
 
 
-class Archive(Register, Protocol):
+class Archive(Register, PlaceBook, Protocol):
     """What the commands read and replay."""
 
     async def list_questions(self, *, limit: int, only: Filter = EVERYTHING) -> Sequence[Question]:
         """Return the questions accepted last that `only` wants, the newest first.
 
-        Others are called meanwhile, however many questions there are.
+        Other calls run meanwhile, however many questions there are.
         """
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
@@ -206,7 +275,7 @@ class Backlog(Probeable, Protocol):
 
     @property
     def head_trouble(self) -> str:
-        """Why the file beside the store's own cannot say how far that has got; "" if it can."""
+        """Why the head, the file next to the store's own, cannot be written; "" if it can."""
 
     async def oldest_open(self) -> datetime | None:
         """Return when the oldest question without an outcome was accepted; None if there is none."""
@@ -267,11 +336,17 @@ class Messenger(Protocol):
         been posted.
         """
 
+    async def post_line(self, line: Question, *, channel: str = "") -> MessageRef:
+        """Post the line that more questions wait: see `place_rules.line_of`. Raises as `post` does."""
+
     async def open_conversation(self, question: Question) -> str:
         """Open the conversation with the question's person; return its channel. Never ambiguous."""
 
+    async def post_inquiry(self, inquiry: Inquiry, question: Question) -> MessageRef:
+        """Post what the security team asks back into its conversation; raises as `post`."""
+
     async def look_up(
-        self, question: Question, *, after: Bookmark | None = None
+        self, question: Question | Inquiry, *, after: Bookmark | None = None
     ) -> MessageRef | Bookmark | None:
         """Look for the question on a page of its conversation: the first, or the one that `after` marks.
 
@@ -309,8 +384,35 @@ class SecurityTeam(Protocol):
         Raises `PermanentError` if the channel does not exist or the bot is not in it.
         """
 
-    async def tell(self, question: Question, event: Report | AlertTaken) -> None:
+    async def tell(self, question: Question, event: Report | Assignment) -> None:
         """Add a line about an event to the thread of the question's card.
 
         Raises `AmbiguousError` if it may have been posted.
+        """
+
+    async def show_burst(self, places: Places) -> str:
+        """Post the card of a burst, or update the one at its `card_ts`; return the `ts` of the card.
+
+        Raises as `show` does.
+        """
+
+
+class SecondFactor(Protocol):
+    """How somebody proves on a device of their own that it is them."""
+
+    @property
+    def name(self) -> str:
+        """The provider's name, for people."""
+
+    async def push(self, subject: str, code: str) -> Push:
+        """Ask the person whom the provider knows as `subject` to confirm; their device shows the code.
+
+        Raises `TransientError` if that was not taken, `AmbiguousError` if it may have been, `NoDevice` if
+        there is nobody to ask, and another `PermanentError` if the provider refuses or cannot be used.
+        """
+
+    async def poll(self, push_id: str, subject: str) -> Polled:
+        """Ask what became of a push. `TransientError` if nothing is known: ask again.
+
+        `Verdict.APPROVED` only if the provider proves that this very subject approved this very push.
         """

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from bot.clock import Clock
 from bot.errors import StoreError
+from bot.triage.factor import Attempt
+from bot.triage.inquiry import Inquiry
 from bot.triage.model import Change, Question, Step, change_question
+from bot.triage.places import Places
 from bot.triage.policy import Policy
 from bot.triage.ports import NO_METER, Meter, Store, WriteReport
 from bot.triage.reporting import report_due_at
@@ -37,6 +41,8 @@ class Recorder:
         self.clock = clock
         self.meter = meter
         self._write_report = write_report
+        #: Called with the question before and after each save.
+        self.on_saved: Callable[[Question, Question], None] = lambda _, __: None
 
     def change(self, step: Step) -> Change:
         """Return the first step of a new question as a change, with the body of its report rendered."""
@@ -59,6 +65,7 @@ class Recorder:
         if not await self.store.save(change):
             return None
         self.meter.count_stored(before, change.question)
+        self.on_saved(before, change.question)
         return change.question
 
     async def decide(
@@ -69,11 +76,40 @@ class Recorder:
         Return the question as stored now (None: it was removed), and the last result of `decision`. Raises
         `StoreError`.
         """
+
+        async def judge(row: Question) -> Step | NoStep:
+            return decision(row)
+
+        return await self._decide(question, judge)
+
+    async def decide_proof(
+        self, question: Question, subject: str, decision: Callable[[Question, Attempt | None], Step | NoStep]
+    ) -> tuple[Question | None, Step | NoStep]:
+        """Decide as `decide` does, on the question and on the last attempt of a subject."""
+
+        async def judge(row: Question) -> Step | NoStep:
+            return decision(row, await self.store.find_attempt(subject))
+
+        return await self._decide(question, judge)
+
+    async def decide_inquiry(
+        self, question: Question, decision: Callable[[Question, Sequence[Inquiry]], Step | NoStep]
+    ) -> tuple[Question | None, Step | NoStep]:
+        """Decide as `decide` does, on the question and on what was asked back about it."""
+
+        async def judge(row: Question) -> Step | NoStep:
+            return decision(row, await self.store.inquiries_of(row.ref))
+
+        return await self._decide(question, judge)
+
+    async def _decide(
+        self, question: Question, judge: Callable[[Question], Awaitable[Step | NoStep]]
+    ) -> tuple[Question | None, Step | NoStep]:
         current: Question | None = question
         while True:
             if current is None:
                 return None, Step(question=question)
-            verdict = decision(current)
+            verdict = await judge(current)
             if not isinstance(verdict, Step):
                 return current, verdict
             saved = await self.save(current, verdict)
@@ -97,4 +133,16 @@ class Recorder:
             kind, facts = found
             event = make_event(question.identifier, version, head, kind=kind, facts=facts, at=self.clock())
             written["trail_hash"] = event.hash
-        return Change(question=change_question(question, **written), report=row, before=before, event=event)
+        return Change(
+            question=change_question(question, **written),
+            report=row,
+            before=before,
+            event=event,
+            attempt=step.attempt,
+            inquiry=step.inquiry,
+            places=step.places and self.next_places(step.places),
+        )
+
+    def next_places(self, places: Places) -> Places:
+        """Return a person's places as they are stored next, over the version that they were read at."""
+        return replace(places, version=places.version + 1, touched_at=self.clock())

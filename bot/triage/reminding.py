@@ -33,6 +33,9 @@ class Reminder:
     async def remind(self, question: Question) -> None:
         """Send a reminder, if it is due and there is still no answer. Raises `StoreError`."""
         now, policy = self._clock(), self._recorder.policy
+        if question.said is not None:
+            await self._recorder.decide(question, asking_rules.stop_reminding)
+            return
         wait = self._pacing.wait_for(question, self._clock)
         if wait:
             turn = now + wait

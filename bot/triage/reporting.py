@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bot.triage.factor import Proof
 from bot.triage.model import Question, Report, change_question
-from bot.triage.outcomes import OUTCOMES, RESPONSES, Outcome
+from bot.triage.outcomes import OUTCOMES, RESPONSES, Outcome, Reason, is_human
 from bot.triage.policy import Policy
+
+#: How a *yes* is proved: OpenID Client-Initiated Backchannel Authentication.
+PROOF_METHOD = "ciba"
 
 #: Two reports of one identifier are at least this far apart: standard queues do not keep order.
 REPORTS_APART = timedelta(seconds=5)
@@ -25,27 +29,43 @@ def report_due_at(
 def with_card(question: Question, now: datetime, policy: Policy) -> Question:
     """Return the question with its card due, if the security team has a card of it or should get one.
 
-    A card that is due later stays so: it waits for its turn, or a worker is about to show it.
+    A card that is due later is left unchanged: it waits for its turn, or a worker is about to show it.
     """
     wanted = question.standing is not None and policy.wants_card(question, question.standing)
+    if question.waited_since is not None and not _may_be_asked(question):
+        wanted = False  # the burst has a card
     kept = bool(question.card_ts) and policy.has_channel
     due_at = max(now, question.card_due_at or now)
     return change_question(question, card_due_at=due_at) if wanted or kept else question
 
 
-def report_on(
-    before: Question, after: Question, *, at: datetime, policy: Policy, comment: str = ""
+def _may_be_asked(question: Question) -> bool:
+    """Whether a question that has ended was asked, or may have been."""
+    is_unknown = question.reason in (Reason.DELIVERY_UNKNOWN, Reason.NOT_ASKED_IN_TIME)
+    return question.asked_at is not None or (is_unknown and question.in_doubt_since is not None)
+
+
+def report_on(  # noqa: PLR0913 - each says something else about the report
+    before: Question,
+    after: Question,
+    *,
+    at: datetime,
+    policy: Policy,
+    comment: str = "",
+    reason: Reason | None = None,
 ) -> Report:
     """Return the report about a change of a question.
 
-    It is a note if MozDef would drop it as a repeat, or if MozDef may have been told something harsher.
+    It is a note if MozDef would drop it as a repeat, or if MozDef may have been told something harsher, or if
+    it gives a `reason` that is not that of the outcome which stands.
 
     Raises `ValueError` if the question has no outcome.
     """
     if after.standing is None:
         raise ValueError("a report needs an outcome")
-    human = OUTCOMES[after.standing].chosen
-    note = bool(comment) or after.is_unsure or _is_repeat(before, after, policy)
+    human = is_human(after.standing, after.reason)
+    note = bool(comment) or reason is not None or after.is_unsure or _is_repeat(before, after, policy)
+    proved_at = after.proved_at if after.standing is Outcome.YES else None
     return Report(
         identifier=after.request.identifier,
         sequence=after.reports - 1,
@@ -58,13 +78,14 @@ def report_on(
         slack_name=after.slack_name if human else "",
         confidence=after.request.confidence,
         alert=after.request.alert,
-        reason=after.reason,
+        reason=reason or after.reason,
         asked_at=after.asked_at,
         answered_at=after.answered_at,
         asked_slack_id=after.slack_id,
-        said=after.said if note else None,
+        said=after.said if note or not human else None,
         retracted=after.retracted,
         comment=comment,
+        proof=Proof(method=PROOF_METHOD, provider=policy.provider, at=proved_at) if proved_at else None,
     )
 
 

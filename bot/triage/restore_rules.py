@@ -10,7 +10,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.triage.asking_rules import offered_choices, row_key
+from bot.triage.factor_rules import PUSHES_WITHIN
+from bot.triage.inquiry import Delivery, Inquiry
 from bot.triage.model import (
+    RESTORE_SETTLES,
+    Choice,
     FoundQuestion,
     Person,
     Question,
@@ -23,6 +27,7 @@ from bot.triage.model import (
     make_question,
 )
 from bot.triage.outcomes import OUTCOMES, Outcome, Reason
+from bot.triage.places import Places
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
 
@@ -40,8 +45,39 @@ TRIED_FOR = timedelta(minutes=2)
 #: How long a deadline is put off at a time while it waits.
 DEADLINE_WAIT = timedelta(seconds=30)
 
-#: From what is a multiple of this, sequences go on where nobody knows how many reports were sent.
+#: If nobody knows how many reports were sent, sequences continue from the next multiple of this.
 SEQUENCES_APART = 100
+
+#: The reason of an outcome that the bot decided, if the message does not name it.
+_UNTOLD = {
+    Outcome.UNDELIVERABLE: Reason.NOT_ASKED_IN_TIME,
+    Outcome.UNPROVEN: Reason.FACTOR_UNAVAILABLE,
+}
+
+
+def doubt_inquiry(inquiry: Inquiry, now: datetime) -> Inquiry | None:
+    """Return an inquiry of a restored backup as one that may have been asked since; None if it was asked."""
+    if inquiry.delivery not in (Delivery.WAITING, Delivery.CLAIMED):
+        return None
+    return replace(
+        inquiry,
+        version=inquiry.version + 1,
+        delivery=Delivery.CLAIMED,
+        claimed_at=inquiry.claimed_at or inquiry.accepted_at,
+        in_doubt_since=now,
+        due_at=now,
+    )
+
+
+def doubt_line(places: Places, now: datetime) -> Places | None:
+    """Return a person's places of a restored backup with a line that may have been posted since; None if it
+    was posted, or if there is none.
+    """
+    burst = places.burst
+    if burst is None or burst.line.is_over:
+        return None
+    line = replace(burst.line, claimed_at=burst.line.claimed_at or burst.since, in_doubt_since=now)
+    return replace(places, version=places.version + 1, burst=replace(burst, line=line))
 
 
 def widen(earlier: Restore | None, written_at: datetime | None, now: datetime) -> Restore:
@@ -55,11 +91,45 @@ def widen(earlier: Restore | None, written_at: datetime | None, now: datetime) -
     return Restore(since=since, until=now)
 
 
+def reset(question: Question, now: datetime, *, longest: timedelta | None) -> Question:
+    """Return a question as a store that was restored has to have it: see `store.OpenStore`."""
+    since = question.asked_at or question.accepted_at
+    if question.deadline is not None:
+        span = question.deadline - since
+        question = replace(question, deadline=now + min(span, longest or span))
+    if question.state is State.ASKED and question.standing is None and not question.outdated and question.ts:
+        # It is read in Slack, which is due as a reminder is.
+        question = replace(question, due_at=now + RESTORE_SETTLES, paced=False, attempts=0)
+    if question.state in (State.ACCEPTED, State.POSTING):
+        question = replace(question, in_doubt_since=now, due_at=now, paced=False)
+    # By a clock that was ahead: it came before the restore, whatever that clock said.
+    return question if question.accepted_at <= now else replace(question, accepted_at=now)
+
+
 def is_unread(question: Question, restore: Restore | None) -> bool:
     """Whether a question may have been asked or answered without the store's knowing."""
     if restore is None or question.accepted_at > restore.until:
         return False
     return question.read_at is None or question.read_at < restore.until
+
+
+def find_push_rest(restore: Restore | None) -> datetime | None:
+    """Return until when nobody gets a push: the store does not know how many there were before the restore.
+
+    None: it was not restored. The limit for an hour is the longest of all.
+    """
+    return None if restore is None else restore.until + PUSHES_WITHIN
+
+
+def may_be_lost(question: Question, restore: Restore) -> bool:
+    """Whether a question that was not asked yet may be one that the restored store has lost.
+
+    So may each whose request came soon after the restore: it may have been delivered again.
+    """
+    is_unasked = question.state in (State.ACCEPTED, State.POSTING) and question.standing is None
+    is_new = question.accepted_at > restore.until and question.read_at is None
+    came_soon = question.accepted_at <= restore.until + READ_WITHIN
+    return is_unasked and came_soon and (is_new or question.read_at == restore.until)  # see `note_new`
 
 
 def wait_to_settle(question: Question, restore: Restore) -> Step | None:
@@ -77,19 +147,29 @@ def postpone_deadline(
 ) -> Step | None:
     """Let a deadline, first met then, wait until the question was read; None if it does not wait any more."""
     is_tried = now >= restore.until + READ_WITHIN and now >= met_at + TRIED_FOR
-    if is_tried or not is_unread(question, restore):
+    if is_tried or not (is_unread(question, restore) or may_be_lost(question, restore)):
         return None
     deadline = max(now + DEADLINE_WAIT, restore.settled_at)
     return Step(question=change_question(question, deadline=deadline))
 
 
 def give_up_reading(question: Question, restore: Restore | None, now: datetime) -> Question:
-    """Return the question; if it was not read, as one whose standing nobody knows: see `Question.is_unsure`.
+    """Return the question; if it was not read, as one whose standing nobody knows."""
+    if not is_unread(question, restore):
+        return question
+    return make_unsure(question, now)
+
+
+def give_up_search(question: Question, restore: Restore, now: datetime) -> Step | None:
+    """Stop asking whether the store has lost a question; None if that is settled."""
+    return Step(question=make_unsure(question, now)) if may_be_lost(question, restore) else None
+
+
+def make_unsure(question: Question, now: datetime) -> Question:
+    """Return a question that was not read as one whose standing nobody knows: see `Question.is_unsure`.
 
     Sequences go on from the next hundred, so that no report has the sequence of one that was sent.
     """
-    if not is_unread(question, restore):
-        return question
     skipped = (question.reports // SEQUENCES_APART + 1) * SEQUENCES_APART - question.reports
     return change_question(
         question,
@@ -114,7 +194,7 @@ def is_overtaken(question: Question, report: Report, restore: Restore) -> bool:
 
 
 def tell_again(question: Question, now: datetime, policy: Policy) -> Step | None:
-    """Tell as a note what a report was overtaken with, if nobody has been told anything since it was read."""
+    """Report as a note what overtook a report, unless something was reported since the question was read."""
     if not question.is_unsure or question.reports % SEQUENCES_APART or question.read_at is None:
         return None
     told = change_question(question, reports=question.reports + 1, shown=question.shown + 1)
@@ -123,12 +203,12 @@ def tell_again(question: Question, now: datetime, policy: Policy) -> Step | None
 
 
 def note_certain(question: Question, restore: Restore | None, now: datetime) -> Question:
-    """Return a question of which it is certain that nobody has answered it: it was not asked, or just now."""
+    """Return a question that certainly nobody has answered: it was not asked, or only just now."""
     return change_question(question, read_at=now) if is_unread(question, restore) else question
 
 
 def note_new(step: Step, restore: Restore | None) -> Step:
-    """Let a request that has just come not count as one of the backup, should the time have gone back."""
+    """Keep a request that has just come from counting as part of the backup, even if the time went back."""
     if restore is None or not is_unread(step.question, restore):
         return step
     return replace(step, question=change_question(step.question, read_at=restore.until))
@@ -155,10 +235,20 @@ def take_over(
     placed = _place(question, found, now, policy) if found else question
     if found is None or found.shown is None:
         return Step(question=_go_on(give_up_reading(placed, restore, now), now, policy))
-    certain = change_question(placed, read_at=now, card_ts=placed.card_ts or found.shown.card_ts)
-    if found.shown.reports <= question.reports:
-        return Step(question=_go_on(certain, now, policy))
-    return _catch_up(question, certain, found.shown, now, policy)
+    shown = found.shown
+    certain = change_question(
+        placed,
+        read_at=now,
+        card_ts=placed.card_ts or shown.card_ts,
+        needs_factor=question.needs_factor or shown.proofs is not None,
+        proofs=max(question.proofs, shown.proofs or 0),
+    )
+    was_given_up = question.is_unsure and not question.ts  # its reports are not those that the message counts
+    if shown.reports > question.reports or was_given_up:
+        return _catch_up(question, certain, shown, now, policy)
+    if certain.proofs > question.proofs and shown.standing is None and shown.said is Choice.YES:
+        certain = _lose_proof(certain, shown, restore, now)
+    return Step(question=_go_on(certain, now, policy))
 
 
 def adopt(
@@ -177,14 +267,15 @@ def adopt(
 
 
 def make_anew(found: FoundQuestion, person: Person, now: datetime, policy: Policy) -> Step | None:
-    """Make the row of a question anew that is lost from the store; None if the message does not say which.
+    """Recreate the row of a question that the store has lost; None if the message does not say which.
 
     Somebody has clicked on it who is certain to be the person.
     """
     request = found.request
     if request is None or row_key(request.identifier) != found.ref.partition(".")[0]:
         return None
-    question = make_question(request=request, ref=found.ref, accepted_at=found.posted_at, due_at=None)
+    made = make_question(request=request, ref=found.ref, accepted_at=found.posted_at, due_at=None)
+    question = change_question(made, needs_factor=policy.needs_factor(made))
     known = change_question(_with_person(question, person), claimed_at=found.posted_at)
     return take_over(known, found, Restore(since=now, until=max(now, found.posted_at)), now, policy)
 
@@ -212,31 +303,36 @@ def _place(question: Question, found: FoundQuestion, now: datetime, policy: Poli
         channel=found.message_ref.channel,
         ts=found.message_ref.ts,
         asked_at=question.asked_at or found.posted_at,
+        waits_for="",
         in_doubt_since=None,
         attempts=0,
         paced=False,
         due_at=None,
         deadline=None if question.standing else policy.deadline(question, now),
-        shown=question.reports,
+        shown=question.changes,
     )
 
 
 def _catch_up(question: Question, certain: Question, shown: Shown, now: datetime, policy: Policy) -> Step:
     """Take over what the message shows. Its outcome is reported, which the message does not show yet."""
-    numbered = change_question(certain, reports=shown.reports, shown=shown.reports, is_unsure=shown.is_unsure)
+    count = max(shown.reports, question.reports)
+    numbered = change_question(certain, reports=count, unreported=0, shown=count, is_unsure=shown.is_unsure)
     if shown.standing is None:
         return Step(question=_go_on(numbered, now, policy))
     told = change_question(
         numbered,
         standing=shown.standing,
-        reason=Reason.NOT_ASKED_IN_TIME if shown.standing is Outcome.UNDELIVERABLE else "",
+        reason=shown.reason or _UNTOLD.get(shown.standing, ""),
         said=shown.said,
+        proof_code="",
+        retry_at=None,
+        proved_at=None,
         answered_at=shown.answered_at,
         first_answered_at=question.first_answered_at or shown.answered_at,
         answers=max(question.answers, int(shown.said is not None)),
         deadline=None,
         settled_at=now,
-        reports=shown.reports + 1,
+        reports=count + 1,
         due_at=now,
     )
     known = change_question(told, card_shown=told.events) if told.card_ts else told
@@ -245,6 +341,21 @@ def _catch_up(question: Question, certain: Question, shown: Shown, now: datetime
     # MozDef may not have got it: it is no note, though it may be a repeat. MozDef drops those itself.
     is_note = after.is_unsure
     return Step(question=after, report=report if is_note else replace(report, note=False, said=None))
+
+
+def _lose_proof(question: Question, shown: Shown, restore: Restore | None, now: datetime) -> Question:
+    """Return a question whose message awaits a proof that the store knows nothing of: it is to be redrawn."""
+    return change_question(
+        question,
+        said=shown.said,
+        answered_at=shown.answered_at,
+        first_answered_at=question.first_answered_at or shown.answered_at,
+        answers=max(question.answers, 1),
+        proof_code="",
+        retry_at=find_push_rest(restore),
+        unreported=question.unreported + 1,
+        due_at=now,
+    )
 
 
 def _go_on(question: Question, now: datetime, policy: Policy) -> Question:

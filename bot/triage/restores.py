@@ -1,4 +1,4 @@
-"""What a restored store does not know is read in Slack, before a decision could contradict it."""
+"""Reads in Slack what a restored store does not know, before a decision could contradict it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from bot.errors import (
     UnknownErrorCode,
 )
 from bot.triage import asking_rules, card_rules, restore_rules
+from bot.triage.factor import Attempt
 from bot.triage.log_events import log_question
 from bot.triage.model import (
     Bookmark,
-    Fate,
     FoundQuestion,
     HistoryPage,
     MessageRef,
@@ -33,7 +33,7 @@ from bot.triage.model import (
     Restore,
     Work,
 )
-from bot.triage.ports import Messenger, ReadReport
+from bot.triage.ports import Fate, Messenger, ReadReport
 from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -94,13 +94,27 @@ class Restores:
             self._is_loaded = True
         return self._restore
 
+    async def may_lack(self) -> bool:
+        """Whether somebody may have been asked a question that the store lost when it was restored."""
+        restore = await self.restore()
+        return restore is not None and self._clock() <= restore.until + self._keep
+
+    async def push_rest(self) -> datetime | None:
+        """Return until when nobody gets a push: see `restore_rules.find_push_rest`."""
+        return restore_rules.find_push_rest(await self.restore())
+
+    async def may_have_sent(self, attempt: Attempt) -> bool:
+        """Whether the push of an attempt that waits for it may have been sent, after the backup."""
+        restore = await self.restore()
+        return restore is not None and attempt.started_at <= restore.until
+
     async def before_asking(self, question: Question, person: Person) -> bool:
         """Read the person's conversation if need be; return whether they were not asked this question yet.
 
         If they were, the question takes that message over. Raises `TransientError` if that is not known yet.
         """
         restore, now = await self.restore(), self._clock()
-        if restore is None or now > restore.until + self._keep:
+        if restore is None or not await self.may_lack():
             return True
         if now < restore.settled_at:
             await self._recorder.decide(question, lambda row: restore_rules.wait_to_settle(row, restore))
@@ -135,11 +149,14 @@ class Restores:
     async def before_deadline(self, question: Question) -> Question | None:
         """Let a deadline wait until the question was read, which goes on meanwhile; None: it waits.
 
-        A deadline waits for an hour after the restore, and two minutes at the least. Then nobody knows the
+        A deadline waits for an hour after the restore, and two minutes at least. Then nobody knows the
         standing.
         """
         restore, now = await self.restore(), self._clock()
-        if restore is None or not restore_rules.is_unread(question, restore):
+        if restore is None:
+            return question
+        is_lost = restore_rules.may_be_lost(question, restore) and not await self._is_new(question, restore)
+        if not is_lost and not restore_rules.is_unread(question, restore):
             return question
         met_at = self._overdue.setdefault(question.ref, now)
         current, step = await self._recorder.decide(
@@ -148,7 +165,18 @@ class Restores:
         if step is not None:
             return None
         self._overdue.pop(question.ref, None)
+        if is_lost and current is not None:
+            current, _ = await self._recorder.decide(
+                current, lambda row: restore_rules.give_up_search(row, restore, now)
+            )
         return current
+
+    async def _is_new(self, question: Question, restore: Restore) -> bool:
+        """Whether the person's conversation was read since the restore, and does not hold the question."""
+        read_at = await self._recorder.store.conversation_read_at(question.slack_id)
+        if read_at is None or read_at < restore.until:
+            return False
+        return await self._recorder.store.found_question(question.ref.partition(".")[0]) is None
 
     async def judge_report(self, read_report: ReadReport, row: OutboxRow) -> Fate:
         """Say what is to become of a report: one that waited in the backup may have been overtaken since."""
@@ -205,7 +233,7 @@ class Restores:
         return await self._take_over(question, found)
 
     async def revive(self, ref: str, slack_id: str, clicked: MessageRef | None) -> Question | None:
-        """Return the question with a ref that is lost from the store: its row is made anew from its message.
+        """Return the question with a ref that is lost from the store: its row is recreated from its message.
 
         None if it was not lost by a restore, or if there is no such message. Raises `TransientError` if that
         is not known yet.
@@ -235,6 +263,14 @@ class Restores:
         if current is not None and current.ref != ref:
             await self._adopt(current, found, person)  # unless it is done already
         return await self._recorder.store.load(ref)
+
+    async def revive_found(self, key: str) -> Question | None:
+        """Return the question with this key as `revive` does, if its message was found already.
+
+        So it is for a click on a card, which does not know the ref.
+        """
+        found = await self._recorder.store.found_question(key)
+        return await self.revive(found.ref, "", None) if found else None
 
     async def _find_lost(
         self, ref: str, slack_id: str, clicked: MessageRef | None, restore: Restore
@@ -293,7 +329,7 @@ class Restores:
         return found if found is not None and found.ref == ref else None
 
     async def _read_conversation(self, slack_id: str, restore: Restore) -> None:
-        """Read a person's conversation, whole and once. `TransientError` if it is not read yet."""
+        """Read a person's whole conversation, once. `TransientError` if it is not read yet."""
         if slack_id in self._read:
             return
         async with self._locks[slack_id]:

@@ -13,20 +13,26 @@ from typing import Self
 
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, StoreError, TransientError
-from bot.triage import asking_rules, restore_rules
+from bot.triage import asking_rules, card_rules, restore_rules
 from bot.triage.answer_rules import (
     Notice,
     Refusal,
     add_note,
     answer_question,
     count_refusal,
-    take_alert,
 )
 from bot.triage.asking import Asker
+from bot.triage.bursts import Bursts
 from bot.triage.cards import Cards
+from bot.triage.factor import Attempt, draw_code
+from bot.triage.factor_rules import Ticket
+from bot.triage.inquiring import Inquirer
+from bot.triage.inquiry import Inquiry, Reply
+from bot.triage.listing import Listed
 from bot.triage.log_events import log_event, log_question
 from bot.triage.model import (
     Answer,
+    Choice,
     Conflict,
     InvalidBody,
     MessageRef,
@@ -34,11 +40,11 @@ from bot.triage.model import (
     Question,
     RefusedClick,
     Step,
-    Take,
     TriageRequest,
     Work,
 )
 from bot.triage.ports import Messenger
+from bot.triage.proving import Prover
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 
@@ -60,6 +66,9 @@ class Actors:
     asker: Asker
     reminder: Reminder
     cards: Cards
+    bursts: Bursts
+    prover: Prover
+    inquirer: Inquirer
     jitter: Callable[[], float] = random.random  #: a random number in 0..1, for jitter
 
 
@@ -68,16 +77,15 @@ class _Click:
     """What was clicked, and by whom, as far as it helps to find a question that the store has lost."""
 
     ref: str
-    slack_id: str  #: of somebody who may be the person who was asked; "": they are not
+    slack_id: str  #: of somebody who may be the person asked; "": of somebody else
     message_ref: MessageRef | None = None  #: the question's message; None: that is not known
 
     @classmethod
-    def of(cls, click: Answer | Note | Take) -> Self:
-        """Return it for a click on a question, on what belongs to it, or on a card."""
-        is_persons = click.same_workspace and not isinstance(click, Take)
+    def of(cls, click: Answer | Note) -> Self:
+        """Return it for a click on a question, or on what belongs to it."""
         return cls(
             ref=click.ref,
-            slack_id=click.slack_id if is_persons else "",
+            slack_id=click.slack_id if click.same_workspace else "",
             message_ref=click.message_ref if isinstance(click, Answer) else None,
         )
 
@@ -103,7 +111,7 @@ class TriageService:
         """
         restore = await self._actors.asker.restores.restore()
         taken = (self._take_in(each) for each in batch)
-        steps = [step and restore_rules.note_new(step, restore) for step in taken]
+        steps = [step and card_rules.give_secret(restore_rules.note_new(step, restore)) for step in taken]
         verdicts = iter(await self._recorder.add([step for step in steps if step is not None]))
         results = [
             step and await self._result(received, step, next(verdicts))
@@ -127,16 +135,24 @@ class TriageService:
         known yet who was asked or what was answered. In both cases the person must be able to click again.
         """
         policy = self._recorder.policy
-        return await self._record_click(answer, lambda row: answer_question(row, answer, policy), _log_answer)
+
+        def decide(row: Question, ticket: Ticket | None) -> Step | Refusal | None:
+            return answer_question(row, answer, policy, ticket)
+
+        return await self._record_click(answer, decide, _log_answer)
 
     async def add_note(self, note: Note) -> Question | Refusal:
         """Add a note to an answer. Returns and raises as `answer` does."""
         policy = self._recorder.policy
-        return await self._record_click(note, lambda row: add_note(row, note, policy), _log_note)
+        return await self._record_click(note, lambda row, _: add_note(row, note, policy), _log_note)
 
-    async def take(self, take: Take) -> Question | Refusal:
-        """Record who on the security team takes an alert over. Returns and raises as `answer` does."""
-        return await self._record_click(take, lambda row: take_alert(row, take), _log_take)
+    async def find_inquiry(self, click: Reply) -> Inquiry | Refusal:
+        """Return the inquiry to which somebody wants to reply. Raises as `answer` does."""
+        return await self._actors.inquirer.find(click)
+
+    async def reply(self, reply: Reply) -> Question | Refusal:
+        """Accept a reply to what the security team has asked. Returns and raises as `answer` does."""
+        return await self._actors.inquirer.reply(reply)
 
     async def find(self, ref: str) -> Question | None:
         """Return the question with this ref; None if there is none. Raises `StoreError`."""
@@ -148,15 +164,19 @@ class TriageService:
         return await self.find(ref) or await self._load_clicked(click)
 
     async def identifier_field(self, ref: str) -> Mapping[str, str]:
-        """Return the log field that names this ref's alert; none if it cannot be read. Raises nothing."""
+        """Return the log field that names the alert of this ref or card; none if it cannot be read. Raises
+        nothing.
+        """
         try:
-            question = await self.find(ref)
+            question = await self._recorder.store.load_by_key(ref.partition(".")[0])
         except StoreError:
             return {}
         return {"identifier": question.request.identifier} if question else {}
 
-    async def questions_of(self, slack_id: str) -> tuple[Sequence[Question], Sequence[Question]]:
-        """Return what a person has not answered, and has answered in the last 30 days: at most 20 each."""
+    async def questions_of(self, slack_id: str) -> Listed:
+        """Return what a person has not answered, has answered in the last 30 days, and has taken for the
+        security team: at most 20 each.
+        """
         store, since = self._recorder.store, self._recorder.clock() - LOOK_BACK
         unanswered = list(await store.open_for(slack_id, limit=LISTED_MAX))
         answered = list(await store.answered_by(slack_id, since, limit=LISTED_MAX))
@@ -165,7 +185,8 @@ class TriageService:
             answered += await store.answered_by(other_id, since, limit=LISTED_MAX)
             unanswered.sort(key=lambda each: each.asked_at or each.accepted_at, reverse=True)
             answered.sort(key=lambda each: each.answered_at or each.accepted_at, reverse=True)
-        return unanswered[:LISTED_MAX], answered[:LISTED_MAX]
+        taken = await store.taken_by(slack_id, limit=LISTED_MAX)
+        return Listed(unanswered=unanswered[:LISTED_MAX], answered=answered[:LISTED_MAX], taken=taken)
 
     async def work_on(self, question: Question, work: Work) -> None:
         """Do the work that is due for a question. Raises `StoreError`."""
@@ -248,14 +269,17 @@ class TriageService:
 
     async def _record_click(
         self,
-        click: Answer | Note | Take,
-        decision: Callable[[Question], Step | Refusal | None],
+        click: Answer | Note,
+        decision: Callable[[Question, Ticket | None], Step | Refusal | None],
         log_it: Callable[[Question], None],
     ) -> Question | Refusal:
         question = await self._load_clicked(_Click.of(click))
         if question is None:
             return Refusal.CLOSED
-        current, verdict = await self._recorder.decide(question, decision)
+        if isinstance(click, Answer) and click.choice is Choice.YES and self._needs_factor(question):
+            current, verdict = await self._decide_proof(question, decision)
+        else:
+            current, verdict = await self._recorder.decide(question, lambda row: decision(row, None))
         if current is None:
             return Refusal.CLOSED
         if isinstance(verdict, Refusal):
@@ -264,11 +288,31 @@ class TriageService:
             log_question(log.info, "click.refused", question, reason=verdict.value)
             return verdict
         if verdict is not None:
-            if current.in_doubt_since is None:  # an answer proves the post; taking a card does not
+            if current.in_doubt_since is None:
                 self._actors.asker.forget(current)
             log_it(current)
+            if verdict.attempt is not None:
+                self._actors.prover.start(verdict.attempt)
             self._on_work()
         return current
+
+    def _needs_factor(self, question: Question) -> bool:
+        return self._recorder.policy.needs_factor(question)
+
+    async def _decide_proof(
+        self, question: Question, decision: Callable[[Question, Ticket | None], Step | Refusal | None]
+    ) -> tuple[Question | None, Step | Refusal | None]:
+        """Decide about a *yes* that may have to be proved: its attempt is stored with it."""
+        subject = self._recorder.policy.people.subject(question.request.user)
+        rests_until = await self._actors.asker.restores.push_rest()
+        code = draw_code()
+
+        def decide(row: Question, last: Attempt | None) -> Step | Refusal | None:
+            lag = self._recorder.clock.lag
+            ticket = Ticket(subject=subject, code=code, last=last, lag=lag, rests_until=rests_until)
+            return decision(row, ticket)
+
+        return await self._recorder.decide_proof(question, subject, decide)
 
     async def _load_clicked(self, click: _Click) -> Question | None:
         """Return the question that was clicked, with a certain standing; None if there is none."""
@@ -318,6 +362,7 @@ class TriageService:
 
         None in its place: the sweeper does the rest.
         """
+        began_at = self._recorder.clock()
         try:
             await self._messenger.redraw(question, response_url=response_url)
         except (TransientError, AmbiguousError) as error:
@@ -327,23 +372,25 @@ class TriageService:
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: asking_rules.defer(row, due_at))
             return False, None
-        again_at = _hidden_until(question, self._recorder.clock())
+        again_at = _hidden_until(question, began_at)
         current, _ = await self._recorder.decide(
-            question, lambda row: asking_rules.record_shown(row, question.reports, again_at=again_at)
+            question, lambda row: asking_rules.record_shown(row, question.changes, again_at=again_at)
         )
-        is_newest = current is not None and current.reports == question.reports
+        is_newest = current is not None and current.changes == question.changes
         return True, None if again_at and is_newest else current
 
 
-def _hidden_until(question: Question, now: datetime) -> datetime | None:
-    """Return until when a redraw of an earlier report may still hide this one; None if none can.
+def _hidden_until(question: Question, began_at: datetime) -> datetime | None:
+    """Return until when a redraw of an earlier report may hide one that began then; None if none can.
 
-    Such a redraw, in this or another worker, started before the last report was written.
+    Such a redraw, in this or another worker, started before the last report was written. What this one shows
+    may have been there long before Slack answered.
     """
-    if question.reports == 1 or question.settled_at is None:
+    last = question.answered_at if question.proof_code else question.settled_at
+    if question.changes == 1 or last is None:
         return None
-    until = question.settled_at + REDRAW_TAKES
-    return until if until > now else None
+    until = last + REDRAW_TAKES
+    return until if until > began_at else None
 
 
 def _require_a_success(results: Sequence[bool | Step | Conflict | StoreError | None]) -> None:
@@ -393,7 +440,3 @@ def _log_answer(question: Question) -> None:
 
 def _log_note(question: Question) -> None:
     log_question(log.info, "note.added", question, sequence=question.reports - 1)
-
-
-def _log_take(question: Question) -> None:
-    log_question(log.info, "alert.taken", question, slack_id=question.taken_by)

@@ -8,6 +8,7 @@ sweeper, and are found again after a restart.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -82,15 +83,25 @@ class Strangers:
     def finish(self, question: Question) -> None:
         """Release what waited for the look-up of a question's person, however it ended."""
         wanted = self._finder.wanted(question)
-        waited = list(self._under_way.pop(wanted, {}).values())
-        is_put_off = question.due_at is not None and question.due_at > self._recorder.clock()
-        if is_put_off and self._finder.knows(wanted):
-            waited.insert(0, self._waiting(question))  # otherwise it is met again when it is due
-        self._release(wanted, waited)
+        self._release(wanted, self._under_way.pop(wanted, {}).values())
 
     def keep(self, question: Question) -> None:
-        """Take back a released question that could not be started."""
+        """Take back a question that was called or released and could not be started."""
         self._release(self._finder.wanted(question), [self._waiting(question)])
+
+    async def keep_unchanged(self, question: Question) -> None:
+        """Take back a question that was postponed and is still due as late as before its work began.
+
+        So it is after a look-up, if another writer was faster, and if the store failed: what waits here would
+        be forgotten until it is due. Raises nothing.
+        """
+        if question.due_at is None or question.due_at <= self._recorder.clock():
+            return  # the sweeper meets it again
+        with contextlib.suppress(StoreError):
+            stored = await self._recorder.store.load(question.ref)
+            if stored is None or stored.due_at != question.due_at:
+                return
+        self.keep(question)
 
     async def take_released(self, *, found: int, missing: int) -> Sequence[Question]:
         """Return questions that waited: up to `found` that can be asked, up to `missing` for nobody.
@@ -126,16 +137,16 @@ class Strangers:
         self, groups: Sequence[Sequence[Waiting]], due: Mapping[str, Question]
     ) -> list[Question]:
         """Return the first question of each group that still needs a look-up."""
-
-        async def load(row: Waiting) -> Question | None:
-            return due.get(row.ref) or await self._recorder.store.load(row.ref)
-
-        loaded = await asyncio.gather(*(load(rows[0]) for rows in groups))
-        return [question for question in loaded if question is not None and self.is_stranger(question)]
+        refs = [rows[0].ref for rows in groups]
+        unread = [ref for ref in refs if ref not in due]
+        loaded = await asyncio.gather(*(self._recorder.store.load(ref) for ref in unread))
+        known = {**due, **dict(zip(unread, loaded, strict=True))}
+        firsts = [known[ref] for ref in refs]
+        return [question for question in firsts if question is not None and self.is_stranger(question)]
 
     async def _put_off(self, question: Question) -> None:
-        now, spread = self._recorder.clock(), self._jitter()
-        await self._recorder.decide(question, lambda row: asking_rules.wait_in_line(row, now, spread=spread))
+        now, jitter = self._recorder.clock(), self._jitter()
+        await self._recorder.decide(question, lambda row: asking_rules.wait_in_line(row, now, jitter=jitter))
 
 
 def _keep(rows: dict[str, Waiting], row: Waiting) -> None:

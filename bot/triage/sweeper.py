@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Protocol
 
 from bot.backoff import pause
@@ -23,11 +23,11 @@ from bot.triage.strangers import Strangers
 
 log = logging.getLogger(__name__)
 
-#: The most questions in progress at a time, look-ups of people not counted.
+#: The most questions in progress at a time, not counting look-ups of people.
 IN_PROGRESS_MAX = CONCURRENCY_MAX
 
 
-class Lane(Enum):
+class Lane(IntEnum):  # not an `Enum`, whose hash is no function of C
     """A kind of work on a question. Each lane has a limit of its own, so that none holds up another."""
 
     REDRAW = auto()
@@ -58,6 +58,9 @@ LANES = {Work.REDRAW: Lane.REDRAW, Work.CARD: Lane.CARD, Work.REMIND: Lane.REMIN
 
 #: The service's work in each lane; FIND and END have a method of their own.
 WORK_OF = {**{lane: work for work, lane in LANES.items()}, Lane.POST: Work.ASK, Lane.LOOK: Work.ASK}
+
+#: The lanes of questions that may have waited in line.
+STRANGERS_LANES = frozenset({Lane.POST, Lane.FIND, Lane.END})
 
 #: The lanes that post messages: nothing starts in them while Slack asks to wait.
 LIMITED = frozenset({Lane.POST, Lane.REMIND})
@@ -174,7 +177,7 @@ class Sweeper:
         return min([*waits, SLEEP_MAX, *([next_due - now] if next_due else [])])
 
     async def _read_overdue(self, now: datetime) -> Sequence[Question]:
-        """Return the questions whose deadline has passed; none before it is known what time it is."""
+        """Return the questions whose deadline has passed; none before the time is known."""
         return await self._store.overdue(now, limit=IN_PROGRESS_MAX) if self._clock.is_known else ()
 
     async def _start_asking(self, due: Sequence[Question], now: timedelta) -> None:
@@ -201,6 +204,7 @@ class Sweeper:
         for question in called:
             if not self._start([question], Lane.FIND, now):
                 self._strangers.finish(question)
+                self._strangers.keep(question)
         if strangers or self._strangers.count_free_slots(now, under_way=self._running[Lane.FIND]):
             self.wake()
 
@@ -208,7 +212,8 @@ class Sweeper:
         """Return the lane of a question that is to be asked and whose person is known."""
         if self._strangers.is_for_nobody(question):
             return Lane.END
-        return Lane.POST if question.in_doubt_since is None else Lane.LOOK
+        posts = question.in_doubt_since is None and not question.waits_for
+        return Lane.POST if posts else Lane.LOOK
 
     async def _expire(self, overdue: Sequence[Question]) -> None:
         await asyncio.gather(*(self._service.expire(question) for question in overdue))
@@ -260,8 +265,10 @@ class Sweeper:
             log_question(log.exception, "question.failed", question)
             await asyncio.sleep(STORE_PAUSE.total_seconds())
         finally:
-            del self._in_progress[question.ref]
-            self._running[lane] -= 1
+            if lane in STRANGERS_LANES:
+                await self._strangers.keep_unchanged(question)
             if lane is Lane.FIND:
                 self._strangers.finish(question)
+            del self._in_progress[question.ref]
+            self._running[lane] -= 1
             self.wake()

@@ -9,19 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from bot.triage.model import (
-    EventFacts,
-    EventKind,
-    OutboxRow,
-    Question,
-    State,
-    Step,
-    Trail,
-    TrailEvent,
-)
+from bot.triage.assignments import AssignmentKind
+from bot.triage.event_kinds import EventFacts, EventKind
+from bot.triage.inquiry import Delivery, Inquiry
+from bot.triage.model import OutboxRow, Question, State, Step, Trail, TrailEvent
 
 #: Stands for the hash before, where a release that keeps no trail has written the question since.
 UNKNOWN = "unknown"
@@ -80,7 +75,7 @@ def make_event(  # noqa: PLR0913 - it is all that an event says
 def find_event(
     before: Question | None, step: Step, report: OutboxRow | None
 ) -> tuple[EventKind, EventFacts] | None:
-    """Return which event tells a step that was decided on `before` (None: the question is new).
+    """Return the event for a step that was decided on `before` (None: the question is new).
 
     None if it is no decision about the alert, or one of too many in a row. `report` is the step's, if any.
     """
@@ -133,6 +128,10 @@ def _find_kind(before: Question | None, step: Step) -> tuple[EventKind, EventFac
             if is_one_of_many
             else (EventKind.REFUSED, {"by": refused.slack_id, "reason": refused.reason})
         )
+    if step.inquiry is not None:
+        return _find_kind_of_inquiry(step.inquiry, after)
+    if step.ignored is not None:
+        return EventKind.PROOF_IGNORED, {"verdict": step.ignored}
     for kind, holds, tell, is_an_attempt in _RULES:
         if holds(before, after):
             is_one_of_many = is_an_attempt and before.attempts >= REPEATS_MAX
@@ -140,13 +139,21 @@ def _find_kind(before: Question | None, step: Step) -> tuple[EventKind, EventFac
     return None
 
 
+def _find_kind_of_inquiry(inquiry: Inquiry, after: Question) -> tuple[EventKind, EventFacts]:
+    if inquiry.version == 1:
+        return EventKind.ASKED_BACK, {"by": inquiry.slack_id, "n": inquiry.number}
+    if inquiry.delivery is Delivery.FAILED:
+        return EventKind.NOT_ASKED_BACK, {"n": inquiry.number, "why": inquiry.reason}
+    return EventKind.REPLIED, {"by": after.slack_id, "n": inquiry.number}
+
+
 class _Rule(NamedTuple):
-    """By what an event is known: how the stored question differs from the one before."""
+    """How to recognise an event: how the stored question differs from the one before."""
 
     kind: EventKind
     holds: Callable[[Question, Question], bool]
     tell: Callable[[Question, Question], EventFacts] = lambda _, __: {}
-    is_an_attempt: bool = False  #: made again and again while it fails
+    is_an_attempt: bool = False  #: repeated while it fails
 
 
 def _tell_place(_: Question, after: Question) -> EventFacts:
@@ -156,7 +163,19 @@ def _tell_place(_: Question, after: Question) -> EventFacts:
 def _tell_answer(before: Question, after: Question) -> EventFacts:
     # A click can be the first proof that the question was posted, and where.
     proof = _tell_place(before, after) if after.ts and not before.ts else {}
-    return {"by": after.slack_id, "said": str(after.said), **proof}
+    proving = {"n": after.proofs} if after.proofs > before.proofs else {}
+    return {"by": after.slack_id, "said": str(after.said), **proof, **proving}
+
+
+def _is_assigned(kind: AssignmentKind, before: Question, after: Question) -> bool:
+    return len(after.handled) > len(before.handled) and after.handled[-1].kind is kind
+
+
+def _tell_assignment(_: Question, after: Question) -> EventFacts:
+    last = after.handled[-1]
+    if not last.by:  # see `Assignment`
+        return {}
+    return {"by": last.by, "to": last.to} if last.kind is AssignmentKind.HANDED_OVER else {"by": last.by}
 
 
 #: The first rule that holds counts.
@@ -166,18 +185,34 @@ _RULES = (
         lambda before, after: before.state is State.CLOSED and after.state is State.ACCEPTED,
         lambda _, after: {"confidence": after.request.confidence},
     ),
-    _Rule(EventKind.ANSWERED, lambda before, after: after.answers > before.answers, _tell_answer),
+    _Rule(
+        EventKind.ANSWERED,
+        lambda before, after: after.answers > before.answers or after.proofs > before.proofs,
+        _tell_answer,
+    ),
+    _Rule(EventKind.PROVED, lambda before, after: after.proved_at not in (None, before.proved_at)),
+    _Rule(
+        EventKind.NOT_PROVED,
+        lambda before, after: (
+            bool(before.proof_code) and not after.proof_code and after.notes == before.notes
+        ),
+        lambda _, after: {"n": after.proofs},
+    ),
     _Rule(
         EventKind.NOTED,
         lambda before, after: after.notes > before.notes,
         lambda _, after: {"by": after.slack_id},
     ),
+    *(_Rule(EventKind(kind.value), partial(_is_assigned, kind), _tell_assignment) for kind in AssignmentKind),
     _Rule(
-        EventKind.TAKEN,
-        lambda before, after: bool(after.taken_by) and not before.taken_by,
-        lambda _, after: {"by": after.taken_by},
+        EventKind.WAITED,
+        lambda before, after: after.waited_since is not None and before.waited_since is None,
     ),
     _Rule(EventKind.ENDED, lambda before, after: after.reports > before.reports),
+    _Rule(
+        EventKind.GIVEN_UP,
+        lambda before, after: bool(before.waits_for) and after.state is State.CLOSED,
+    ),
     _Rule(EventKind.ASKED, lambda before, after: bool(after.ts) and not before.ts, _tell_place),
     _Rule(
         EventKind.REMINDED,

@@ -41,7 +41,7 @@ class UnknownErrorHistory:
     def judge(
         self, question: Question, error: UnknownErrorCode, now: timedelta, limiter: ConcurrencyLimiter
     ) -> NoReturn:
-        """Raise the error again to retry, or raise `Undeliverable` to give up. May halt the method."""
+        """Raise the error again to retry, or raise `Undeliverable` to give up. May trip the limiter."""
         self.note(question, error.code, now)
         if self.is_worker_trouble(error.code):
             remedy = error.remedy or _UNKNOWN_REMEDY.format(method=self._method)

@@ -88,7 +88,7 @@ def find_time_zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError, ImportError):
-        # It does not exist; it leads out of the database, or is not a time zone; it is a folder, or too long.
+        # There is none, the path leaves the database, the file is no time zone, it is a folder, or too long.
         return None
 
 

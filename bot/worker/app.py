@@ -30,6 +30,8 @@ from bot.worker.descriptors import watch_descriptors
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
 from bot.worker.health import StoreWatch, WorkerHealth
 from bot.worker.lifecycle import Loop, first_of
+from bot.worker.log import hide_in_log
+from bot.worker.second_factor import WatchedFactor, watch_factor
 from bot.worker.watchdog import MORE_TIME_MICROSECONDS, Notifier, Watchdog
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class App:
         self._notifier = Notifier(settings.notify_socket)
         self._waiting_for = _TOKENS
         self._parts: Parts | None = None  #: None: the start is not over
+        self._factor: WatchedFactor | None = None  #: None: nothing needs one
         self._stages: Sequence[Mapping[str, Loop]] = ()
         self._record_poll()
         self._queues_reached = False
@@ -79,6 +82,7 @@ class App:
         await self._listen_to_commands(store)
         meter = await self._serve_metrics(store)
         tokens = await self._fetch_tokens()
+        hide_in_log(tokens.bot, tokens.app)
         self._waiting_for = _QUEUES_AND_SLACK
         resources = await self._open_resources(store, tokens, meter)
         parts = assemble(self._settings, self._wording, self._policy, resources, self._dependencies)
@@ -185,14 +189,16 @@ class App:
             attempts += 1
 
     async def _open_resources(self, store: OpenStore, tokens: Tokens, meter: Meter) -> Resources:
-        tls = ssl.create_default_context()
+        if self._settings.factor_issuer or self._policy.uses_factor:
+            tls, clock = ssl.create_default_context(), self._dependencies.clock
+            self._factor = await watch_factor(self._settings, self._access, tls, self._stack, clock=clock)
         return Resources(
             store=store,
             queues=self._dependencies.queues(self._settings, self._access, meter, self._stack),
-            session=await self._stack.enter_async_context(self._dependencies.session(tls)),
-            tls=tls,
+            session=await self._stack.enter_async_context(self._dependencies.session()),
             tokens=tokens,
             wake=self.wake,
+            factor=self._factor,
             meter=meter,
             on_poll=self._record_poll,
         )
@@ -214,10 +220,15 @@ class App:
         watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, missing=missing)
         told = {"watchdog": watchdog.run} if self._notifier.address else {}
         poll, sweep = partial(_poll, parts, store), partial(_sweep, parts, store)
+        prove, ask_back = partial(_prove, parts, store), partial(_ask_back, parts, store)
+        look = partial(_look_at_bursts, parts, store)
         watch_clock = ClockWatch(self._dependencies.clock, on_jump=self.wake).run
         own = {"descriptors": watch_descriptors, "clock": watch_clock, "store": store.watch, **told}
+        if self._factor is not None:
+            own["factor"] = self._factor.run
         return (
-            {"poller": poll, "sweeper": sweep, "retention": parts.retention.run, **own},
+            {"poller": poll, "sweeper": sweep, "prover": prove, "inquirer": ask_back, "bursts": look}
+            | {"retention": parts.retention.run, **own},
             {"links": partial(_listen, parts)},
             {"publisher": partial(_publish, parts)},
         )
@@ -263,6 +274,7 @@ class App:
             aws_refuses_with=self._access.refused_with,
             clock_trouble=clock.trouble,
             clock_ahead=clock.ahead,
+            factor_trouble=self._factor.trouble if self._factor and self._policy.uses_factor else "",
         )
 
 
@@ -293,6 +305,23 @@ async def _sweep(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
     await _confirm(parts, store, stop)
     await first_of(parts.authentication.wait(), stop.wait(), parts.sweeper.keep_deadlines())
     await parts.sweeper.run(stop)
+
+
+async def _prove(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
+    await _confirm(parts, store, stop)
+    await parts.actors.prover.run(stop)
+
+
+async def _ask_back(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
+    await _confirm(parts, store, stop)
+    await first_of(parts.authentication.wait(), stop.wait())
+    await parts.actors.inquirer.run(stop)
+
+
+async def _look_at_bursts(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
+    await _confirm(parts, store, stop)
+    await first_of(parts.authentication.wait(), stop.wait())
+    await parts.actors.bursts.run(stop)
 
 
 async def _listen(parts: Parts, stop: asyncio.Event) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+from urllib.parse import urlsplit
 
 import aiohttp
 from slack_bolt.app.async_app import AsyncApp
@@ -41,13 +41,17 @@ from bot.sqs.wire import read_report, write_report
 from bot.store import OpenStore, open_store
 from bot.store.address import is_shared
 from bot.triage.asking import Asker
+from bot.triage.bursts import Bursts
 from bot.triage.cards import Cards
+from bot.triage.inquiring import Inquirer
 from bot.triage.people import PeopleRules
 from bot.triage.policy import AlertPolicies, Policy
-from bot.triage.ports import NO_METER, Messenger, Meter, SecurityTeam
+from bot.triage.ports import NO_METER, Messenger, Meter, SecondFactor, SecurityTeam
+from bot.triage.proving import Prover
 from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
+from bot.triage.responders import Responders
 from bot.triage.restores import Restores
 from bot.triage.retention import Retention
 from bot.triage.service import Actors, TriageService
@@ -105,7 +109,7 @@ class Dependencies:
     access: Callable[..., Access] = Access
     store: Callable[..., Awaitable[OpenStore]] = open_store
     queues: Callable[[Settings, Access, Meter, AsyncExitStack], Queues] = open_queues
-    session: Callable[[ssl.SSLContext], aiohttp.ClientSession] = open_session
+    session: Callable[[], aiohttp.ClientSession] = open_session
     client: Callable[..., AsyncWebClient] = web_client
     link_times: LinkTimes = LINK_TIMES
     connections: Callable[..., SocketConnections] = SocketConnections
@@ -123,9 +127,9 @@ class Resources:
     store: OpenStore
     queues: Queues
     session: aiohttp.ClientSession
-    tls: ssl.SSLContext
     tokens: Tokens
     wake: WakeUp
+    factor: SecondFactor | None = None  #: None: there is no provider
     meter: Meter = NO_METER
     on_poll: Callable[[], None] = lambda: None  #: called for each poll that SQS answered
 
@@ -141,6 +145,7 @@ class Parts:
     pacing: Pacing
     actors: Actors
     service: TriageService
+    responders: Responders
     sweeper: Sweeper
     retention: Retention
     publisher: Publisher
@@ -164,11 +169,14 @@ def make_policy(settings: Settings, alerts: AlertPolicies, people: PeopleRules) 
         hours=settings.working_hours,
         default_zone=settings.default_timezone,
         alerts=alerts,
-        has_channel=bool(settings.security_channel),
+        security_channel=settings.security_channel,
+        responders=settings.responders,
         allow_deescalation=settings.allow_deescalation,
         ask_guests=settings.ask_guests,
         ask_unconfirmed=settings.ask_unconfirmed,
         people=people,
+        open_per_person=settings.open_per_person,
+        provider=urlsplit(settings.factor_issuer).netloc,
     )
 
 
@@ -177,51 +185,61 @@ def assemble(
 ) -> Parts:
     """Build every part, once. Makes no network calls."""
     clock, random, jitter = dependencies.clock, dependencies.random, dependencies.random.random
-    store, queues, meter = resources.store, resources.queues, resources.meter
-
+    store, meter = resources.store, resources.meter
     slack = _connect_to_slack(settings, resources, dependencies)
     messenger = dependencies.messenger(slack.api, slack.identity, wording, policy)
     channel = SecurityChannel(channel=settings.security_channel, alert_url=settings.mozdef_alert_url)
-    security_team = dependencies.security_team(slack.api, slack.identity, (wording, policy), channel)
-
+    team = dependencies.security_team(slack.api, slack.identity, (wording, policy), channel)
     recorder = dependencies.recorder(store, write_report, policy=policy, clock=clock, meter=meter)
     pacing = Pacing(limiter=dependencies.limiter(jitter=jitter), rate_limiter=RateLimiter(), jitter=jitter)
     restores = Restores(messenger, recorder, keep=settings.retain, jitter=jitter)
+    bursts = Bursts((messenger, team), recorder, pacing=pacing, restores=restores)
+    recorder.on_saved, bursts.on_work = bursts.note, resources.wake
     actors = Actors(
-        asker=Asker(messenger, recorder, pacing=pacing, restores=restores),
+        asker=Asker(messenger, recorder, bursts=bursts, pacing=pacing, restores=restores),
         reminder=Reminder(messenger, recorder, pacing=pacing),
-        cards=Cards(security_team, recorder, pacing=pacing, read_report=read_report),
+        cards=Cards(team, recorder, pacing=pacing, read_report=read_report),
+        inquirer=Inquirer(messenger, recorder, restores=restores, pacing=pacing, on_work=resources.wake),
+        bursts=bursts,
+        prover=Prover(resources.factor, recorder, restores=restores, jitter=jitter, on_work=resources.wake),
         jitter=jitter,
     )
     service = TriageService(recorder, messenger, actors, on_work=resources.wake)
+    responders = Responders(recorder, messenger, actors.asker, actors.inquirer, on_work=resources.wake)
     strangers = Strangers(recorder, actors.asker.finder, jitter=jitter)
     sweeper = Sweeper(store, service, pacing.limiter, strangers, clock=clock)
-    publisher = Publisher(store, queues.responses, clock, random=random, meter=meter)
+    publisher = Publisher(store, resources.queues.responses, clock, random=random, meter=meter)
     publisher.judge = partial(restores.judge_report, read_report)
     resources.wake.add(sweeper.wake, publisher.wake)
 
     polls = dependencies.progress("poller")
-    poller = Poller(queues.requests, queues.dead_letters, service.receive, random=random, probe=store.probe)
-    poller.clock, poller.meter = clock, meter
-    poller.on_progress, poller.on_poll = polls.mark, resources.on_poll
-
-    views, others = SlackViews(slack.api, wording, policy), slack.connections.is_app_shared
-    listeners = Listeners(service, views, slack.identity, clock=clock, is_app_shared=others)
-    listeners.register(slack.bolt)
+    views = SlackViews(slack.api, wording, policy, links=partial(channel.links, slack.identity))
     return Parts(
         authentication=slack.authentication,
         connections=slack.connections,
-        listeners=listeners,
+        listeners=_listen(slack, service, responders, views, clock=clock),
         recorder=recorder,
         pacing=pacing,
         actors=actors,
         service=service,
+        responders=responders,
         sweeper=sweeper,
         retention=Retention(store, keep=settings.retain, clock=clock),
         publisher=publisher,
-        poller=poller,
+        poller=_make_poller(service, resources, dependencies, polls),
         progress=(polls, *slack.progress),
     )
+
+
+def _make_poller(
+    service: TriageService, resources: Resources, dependencies: Dependencies, progress: Progress
+) -> Poller:
+    queues, store = resources.queues, resources.store
+    random = dependencies.random
+    poller = Poller(queues.requests, queues.dead_letters, service.receive, random=random, probe=store.probe)
+    poller.clock, poller.meter, poller.on_poll = dependencies.clock, resources.meter, resources.on_poll
+    poller.on_progress = progress.mark
+    return poller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,7 +256,7 @@ class _Slack:
 
 def _connect_to_slack(settings: Settings, resources: Resources, dependencies: Dependencies) -> _Slack:
     clock, jitter, meter = dependencies.clock, dependencies.random.random, resources.meter
-    connect = partial(dependencies.client, settings.slack_api_url, resources.session, resources.tls)
+    connect = partial(dependencies.client, settings.slack_api_url, resources.session)
     open_api = partial(SlackApi, session=resources.session, clock=clock, meter=meter)
     api = open_api(connect(token=resources.tokens.bot.reveal()))
     tokenless = connect()  # without a token, Bolt cannot call Slack by itself
@@ -262,6 +280,17 @@ def _connect_to_slack(settings: Settings, resources: Resources, dependencies: De
         connections=dependencies.connections(connections, clock=clock, shared=is_shared(settings.store_url)),
         progress=progress,
     )
+
+
+def _listen(
+    slack: _Slack, service: TriageService, responders: Responders, views: SlackViews, *, clock: Clock
+) -> Listeners:
+    others = slack.connections.is_app_shared
+    listeners = Listeners(
+        service, views, slack.identity, responders=responders, clock=clock, is_app_shared=others
+    )
+    listeners.register(slack.bolt)
+    return listeners
 
 
 def _mark_all(progress: Sequence[Progress]) -> None:

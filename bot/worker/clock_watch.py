@@ -7,14 +7,14 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from bot.backoff import pause
+from bot.backoff import pause_to_beat
 from bot.clock import Clock
 from bot.triage.log_events import log_event
 
 log = logging.getLogger(__name__)
 
 #: How often to look: a deadline is late by no more than this when the machine wakes from a suspend.
-LOOK_INTERVAL = timedelta(seconds=1)
+LOOK_INTERVAL = timedelta(seconds=2)
 
 #: A jump of the time is more than this. Its corrections are usually less.
 JUMP = timedelta(seconds=2)
@@ -41,7 +41,7 @@ class ClockWatch:
         """Watch until `stop` is set. Raises nothing."""
         while not stop.is_set():
             self.look()
-            await pause(stop, seconds=self._look_interval.total_seconds())
+            await pause_to_beat(stop, every=self._look_interval)
 
     def look(self) -> None:
         """Look once."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from bot.backoff import pause
+from bot.backoff import pause_to_beat
 from bot.errors import TriageBotError
 from bot.triage.log_events import log_event
 
@@ -28,6 +28,9 @@ RESERVED = 384
 #: Connections of one listener at a time. Prometheus and a few engineers need fewer than ten.
 CONNECTIONS_MAX = 64
 CONNECTIONS_MIN = 4
+
+#: Calls to one address of the second factor's provider at a time, at least.
+CALLS_MIN = 64
 
 #: Descriptors that opening one link needs: its socket, and those of the DNS look-up.
 NEEDED = 4
@@ -47,6 +50,14 @@ def count_allowed_connections(limit: int) -> int:
     """Return how many connections one listener may hold with this RLIMIT_NOFILE: 4 to 64."""
     # A quarter of the rest: there are two listeners, and what is closed is not always freed at once.
     return max(CONNECTIONS_MIN, min(CONNECTIONS_MAX, (limit - RESERVED) // 4))
+
+
+def count_allowed_calls(limit: int, *, most: int) -> int:
+    """Return how many calls to one address of the second factor's provider may wait at a time: 64 to `most`.
+
+    A push and a poll have addresses of their own.
+    """
+    return max(CALLS_MIN, min(most, (limit - RESERVED - 2 * CONNECTIONS_MAX) // 2))
 
 
 def descriptor_limit() -> int:
@@ -86,4 +97,4 @@ async def watch_descriptors(
             )
             log_event(log.critical, "descriptors.exhausted", "%s", problem, limit=limit)
             raise OutOfDescriptors(problem)
-        await pause(stop, seconds=interval.total_seconds())
+        await pause_to_beat(stop, every=interval)

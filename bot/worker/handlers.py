@@ -98,19 +98,29 @@ class _StoreCommands:
     async def list_questions(self, arguments: Arguments) -> Answers:
         """Yield the views of the newest questions, at most `limit`; of each summary, only its beginning.
 
-        Only those with this `user`, `alert` and `outcome`, that are `open`, and were accepted in the last
-        `since_seconds`, as far as these are given.
+        Only those with this `user`, `alert` and `outcome`, that are `open`, whose alert somebody (`taken_by`)
+        has taken, and that were accepted in the last `since_seconds`, as far as these are given.
         """
         limit, only = int(arguments.get("limit", LIST_LIMIT)), self._read_filter(arguments)
+        behind: dict[str, Sequence[str]] = {}
         for question in await self._archive.list_questions(limit=limit, only=only):
-            yield {**question_view(question), "summary": question.request.summary[:LIST_SUMMARY]}
+            view = {**question_view(question), "summary": question.request.summary[:LIST_SUMMARY]}
+            yield view | {"waitsBehind": await self._find_open(question.waits_for, behind)}
 
     async def show(self, arguments: Arguments) -> Answers:
         """Yield the view of the question with this `identifier`, if it exists."""
         identifier = str(arguments["identifier"])
         trail = await self._archive.trail_of(identifier)
         if trail is not None:
-            yield {**question_view(trail.question, trail.reports), **trail_view(trail)}
+            view = {**question_view(trail.question, trail.reports), **trail_view(trail)}
+            yield view | {"waitsBehind": await self._find_open(trail.question.waits_for, {})}
+
+    async def _find_open(self, person: str, known: dict[str, Sequence[str]]) -> Sequence[str] | None:
+        """Return the identifiers that have this person's places; None: nothing waits for one."""
+        if person and person not in known:
+            places = await self._archive.find_places(person)
+            known[person] = [each.identifier for each in places.held] if places else []
+        return known.get(person)
 
     async def export(self, arguments: Arguments) -> Answers:
         """Yield the lines of an export but for the last.
@@ -183,6 +193,7 @@ class _StoreCommands:
             user=str(arguments.get("user") or ""),
             alert=str(arguments.get("alert") or ""),
             outcome=Outcome(outcome) if outcome else None,
+            taken_by=str(arguments.get("taken_by") or ""),
             since=self._clock() - timedelta(seconds=float(seconds)) if seconds else None,
         )
 

@@ -37,6 +37,7 @@ class Trouble(StrEnum):
     ASKING_HALTED = "asking_halted"
     CREDENTIALS = "credentials"
     CLOCK_WRONG = "clock_wrong"
+    NO_SECOND_FACTOR = "no_second_factor"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +68,7 @@ class WorkerHealth:
     aws_refuses_with: str = ""  #: the code with which AWS rejects our credentials; empty if it does not
     clock_trouble: str = ""  #: what is wrong with the time, and the remedy; empty if nothing is
     clock_ahead: timedelta | None = None  #: of the services', if they have told the time
+    factor_trouble: str = ""  #: why no *yes* can be proved; empty if one can, or none has to be
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,3 +149,6 @@ def find_problems(health: WorkerHealth) -> Iterator[Problem]:
         yield Problem(trouble=Trouble.CREDENTIALS, why=why)
     if health.clock_trouble:
         yield Problem(trouble=Trouble.CLOCK_WRONG, why=health.clock_trouble)
+    if health.factor_trouble:
+        why = f"answers yes that need a proof end as unproven: {health.factor_trouble}"
+        yield Problem(trouble=Trouble.NO_SECOND_FACTOR, why=why)

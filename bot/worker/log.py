@@ -11,13 +11,13 @@ import logging
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TextIO
 
 from bot.printable import make_printable
-from bot.redaction import REDACTED, redact
+from bot.redaction import REDACTED, Secret, find_parts, redact
 from bot.worker.log_repeats import CountingHandler
 
 #: The root of this program's loggers; only their debug lines are shown.
@@ -75,6 +75,13 @@ def configure_logging(
         logging.getLogger(name).setLevel(libraries)
 
 
+def hide_in_log(*secrets: Secret) -> None:
+    """Redact these from now on, too: they were fetched after `configure_logging`."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, RedactingFormatter):
+            handler.formatter.hide(part for secret in secrets for part in find_parts(secret))
+
+
 def writes_json() -> bool:
     """Whether `configure_logging` has set up a log of JSON objects."""
     return any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
@@ -86,6 +93,10 @@ class RedactingFormatter(logging.Formatter):
     def __init__(self, *, secrets: Sequence[str] = ()) -> None:
         super().__init__()
         self._secrets = tuple(secret for secret in secrets if secret)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Redact these values as well, wherever they stand."""
+        self._secrets = tuple(dict.fromkeys((*self._secrets, *secrets)))
 
     def trace_of(self, record: logging.LogRecord) -> str:
         """Return the traceback and the stack of a record; "" if it has neither."""
@@ -122,7 +133,7 @@ class RedactingFormatter(logging.Formatter):
 class LineFormatter(RedactingFormatter):
     """Writes a record as `2026-11-24T03:00:00Z INFO request.accepted identifier=…`, with the time in UTC.
 
-    The message stands between event and fields, without what only repeats the event. No record can forge
+    The message comes between event and fields, without what only repeats the event. No record can forge
     another: control characters are escaped, and the lines of a traceback are indented.
     """
 

@@ -26,7 +26,7 @@ from prometheus_client import (
 )
 
 from bot.triage.model import Choice, InvalidBody, Question
-from bot.triage.outcomes import OUTCOMES
+from bot.triage.outcomes import OUTCOMES, Outcome
 from bot.triage.ports import Meter
 from bot.worker.health import Trouble, WorkerHealth, find_problems
 
@@ -76,9 +76,11 @@ class Metrics(Meter):
             self._asked.inc()
             waited = (after.asked_at - after.accepted_at).total_seconds()
             self._ask_seconds.labels(self._label_of_alert(after)).observe(waited)
+        if before and after.waited_since and not before.waited_since:
+            self._waited.inc()
         if before and after.answers > before.answers:
             self._count_answer(before, after)
-        if after.standing is not (before.standing if before else None):
+        if after.standing is not (before.standing if before else None) or _has_failed_again(before, after):
             self._count_ending(after)
 
     def count_untold(self) -> None:
@@ -145,6 +147,10 @@ class Metrics(Meter):
         )
 
         self._asked = self._counter("questions_asked", "Questions known to be in Slack.")
+        self._waited = self._counter(
+            "questions_waited",
+            "Questions that had to wait, because too many others of their person were open.",
+        )
         self._answered = self._counter(
             "questions_answered", "Choices that were stored, including changed ones.", "choice"
         )
@@ -155,6 +161,9 @@ class Metrics(Meter):
             each: self._counter(each.name, each.text, *(["reason"] if each.by_reason else []))
             for each in counters
         }
+        for each in counters:
+            for reason in each.reasons:
+                self._ended[each].labels(reason)
 
         self._sent = self._counter(
             "reports_sent", "Reports that the response queue accepted, including replays."
@@ -208,6 +217,12 @@ class _ProcessMetrics(ProcessCollector):
     def _boot_time(self) -> float:
         """Return when the machine started. The library reads it in /proc/stat, which the unit hides."""
         return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _has_failed_again(before: Question | None, after: Question) -> bool:
+    """Whether another attempt to prove a *yes* has failed."""
+    is_over = before is not None and bool(before.proof_code) and not after.proof_code
+    return is_over and after.standing is Outcome.UNPROVEN
 
 
 class _BoundedLabels:

@@ -47,7 +47,7 @@ class Listener:
         self._accepting: Sequence[asyncio.Task[None]] = ()
 
     def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept connections on these sockets, which listen already, until `stop`, which closes them."""
+        """Accept connections on these listening sockets until `stop`, which closes them."""
         for each in sockets:
             each.settimeout(0)
         self._sockets = sockets

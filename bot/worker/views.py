@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.sqs.wire import category_of, read_report
+from bot.triage.inquiry import Inquiry
 from bot.triage.model import OutboxRow, Question, Trail, TrailEvent, TriageRequest
 from bot.triage.statistics import AlertStatistics
 from bot.triage.trail import find_breaks
@@ -43,6 +44,7 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
         "offered": [choice.value for choice in question.offered],
         "claimedAt": format_time(question.claimed_at),
         "inDoubtSince": format_time(question.in_doubt_since),
+        "waitedSince": format_time(question.waited_since),
         "askedAt": format_time(question.asked_at),
         "channel": question.channel or None,
         "ts": question.ts or None,
@@ -53,6 +55,7 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
         "firstAnsweredAt": format_time(question.first_answered_at),
         "answeredAt": format_time(question.answered_at),
         "answers": question.answers,
+        "proofAwaited": bool(question.proof_code),
         "note": question.note or None,
         "notes": question.notes,
         "cardTs": question.card_ts or None,
@@ -72,6 +75,10 @@ def _rare_view(question: Question) -> View:
         "foundBy": question.found_by or None,
         "askedSlackOther": question.other_slack_id or None,
         "unsure": question.is_unsure,
+        "needsFactor": question.needs_factor,
+        "proofs": question.proofs,
+        "provedAt": format_time(question.proved_at),
+        "retryAt": format_time(question.retry_at),
     }
 
 
@@ -88,11 +95,31 @@ def event_view(event: TrailEvent) -> View:
 
 
 def trail_view(trail: Trail) -> View:
-    """Return an alert's events in order, where their chain is broken, and how many clicks were refused."""
+    """Return an alert's events in order, where their chain is broken, how many clicks were refused, and what
+    was asked back.
+    """
     return {
+        "askedBack": [inquiry_view(inquiry) for inquiry in trail.inquiries],
         "events": [event_view(event) for event in trail.events],
         "breaks": list(find_breaks(trail)),
         "refusals": trail.question.refusals,
+    }
+
+
+def inquiry_view(inquiry: Inquiry) -> View:
+    """Return what the security team asked back, and how far that got; `sequence` is that of its report."""
+    return {
+        "number": inquiry.number,
+        "text": inquiry.text,
+        "by": inquiry.slack_id,
+        "byName": inquiry.slack_name or None,
+        "sequence": inquiry.sequence,
+        "acceptedAt": format_time(inquiry.accepted_at),
+        "delivery": inquiry.delivery.value,
+        "reason": inquiry.reason or None,
+        "inDoubtSince": format_time(inquiry.in_doubt_since),
+        "askedAt": format_time(inquiry.asked_at),
+        "ts": inquiry.ts or None,
     }
 
 
@@ -106,6 +133,7 @@ def report_view(row: OutboxRow) -> View:
         "response": None if report.note else report.response,
         "outcome": report.outcome.value,
         "comment": report.comment or None,
+        "inReplyTo": report.in_reply_to,
         "timestamp": format_time(report.at),
         "dueAt": format_time(row.due_at),
         "sentAt": format_time(row.sent_at),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -12,7 +11,7 @@ from itertools import chain
 from aiohttp import ClientSession
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.cli.checks import slack, sqs, texts
+from bot.cli.checks import factor, slack, sqs, texts
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.machine import check_credentials, check_name_servers
@@ -36,12 +35,12 @@ async def check_everything(
 ) -> Sequence[Finding]:
     """Check everything that the worker needs, from the settings to the store; return the findings in order.
 
-    `settings` are those of `Purpose.CHECK`; `patience` is the time limit of each check, but for that of a
-    store which is checked in every part (`deep`). What depends on a
-    wrong setting is skipped. Raises nothing.
+    `settings` are those of `Purpose.CHECK`; `patience` is the time limit of each check, except when every
+    part of a store is checked (`deep`). What depends on a wrong setting is skipped. Raises nothing.
     """
     checkup = _Checkup(settings, patience, deep=deep)
-    outside = await asyncio.gather(checkup.check_slack(), checkup.check_queues(), checkup.check_store())
+    parts = (checkup.check_slack, checkup.check_queues, checkup.check_store, checkup.check_factor)
+    outside = await asyncio.gather(*(check() for check in parts))
     own = [*checkup.of_settings, check_credentials(settings.credentials), *checkup.check_wording()]
     return [*own, *check_name_servers(), *chain.from_iterable(outside)]
 
@@ -65,9 +64,8 @@ class _Checkup:
         return [*check_wording(folder), *check_people(folder)]
 
     async def check_slack(self) -> Sequence[Finding]:
-        tls = ssl.create_default_context()
-        async with open_session(tls) as session:
-            client = web_client(self._settings.slack_api_url, session, tls)
+        async with open_session() as session:
+            client = web_client(self._settings.slack_api_url, session)
             bot = partial(self._check_bot_token, client)
             app = partial(self._check_app_token, client, session)
             needs = ("SLACK_API_URL", *self._proxies)
@@ -75,7 +73,12 @@ class _Checkup:
                 self._run_check(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", *needs)),
                 self._run_check(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", *needs)),
             )
-            return [*findings, *await self._check_texts(client, is_known=findings[0].verdict is Verdict.OK)]
+            is_known = findings[0].verdict is Verdict.OK
+            return [
+                *findings,
+                *await self._check_responders(client, is_known=is_known),
+                *await self._check_texts(client, is_known=is_known),
+            ]
 
     async def check_queues(self) -> Sequence[Finding]:
         settings = self._settings
@@ -91,6 +94,15 @@ class _Checkup:
         needs, endless = ("STORE_URL", *proxies), self._is_deep
         return await self._run_check(store.SUBJECT, check, needs=needs, endless=endless)
 
+    async def check_factor(self) -> Sequence[Finding]:
+        wrong = [name for name in self._faulty if name.startswith("FACTOR_")]
+        needs = ("CONFIG_DIR", *sorted(wrong), *self._proxies)
+        if not (self._settings.factor_issuer or wrong) and self._faulty.intersection(needs):
+            return []  # it is not used, as far as anybody knows
+        return await self._run_check(
+            factor.SUBJECT, partial(factor.check_factor, self._settings), needs=needs
+        )
+
     async def _check_bot_token(self, client: AsyncWebClient) -> Sequence[Finding]:
         try:
             token = await fetch_secret(self._settings, "slack_bot_token")
@@ -98,6 +110,14 @@ class _Checkup:
             return [slack.unusable_finding(slack.BOT_TOKEN, str(error)), slack.SCOPES_SKIPPED]
         client.token = token.reveal()
         return await slack.check_bot_token(client)
+
+    async def _check_responders(self, client: AsyncWebClient, *, is_known: bool) -> Sequence[Finding]:
+        if not self._settings.responders:
+            return []  # everybody in the channel may act, or the setting is wrong and its problem is shown
+        if not is_known:
+            return [Finding.skipped(slack.RESPONDERS, f"the {slack.BOT_TOKEN}")]
+        check = partial(slack.check_responders, client, self._settings.responders)
+        return await self._run_check(slack.RESPONDERS, check, needs=())
 
     async def _check_texts(self, client: AsyncWebClient, *, is_known: bool) -> Sequence[Finding]:
         if not is_known or "CONFIG_DIR" in self._faulty:

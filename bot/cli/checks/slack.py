@@ -6,7 +6,7 @@ It opens no websocket: a second connection would take clicks away from the runni
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -17,16 +17,17 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.cli.checks.findings import Finding
 from bot.cli.checks.machine import check_clock
+from bot.clock import utc_now
 from bot.errors import AmbiguousError, AppRejected, TriageBotError, Undeliverable, UnknownErrorCode
 from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
 from bot.slack.identity import SCOPES, Identity, OrgWideInstallation
 from bot.slack.input_cleaning import read_text
-from bot.triage.model import utc_now
 
 BOT_TOKEN = "bot token"  # noqa: S105 - a subject's name
 APP_TOKEN = "app-level token"  # noqa: S105 - a subject's name
 HOST = "Socket Mode host"
+RESPONDERS = "responders"
 
 #: Where there is no valid bot token.
 SCOPES_SKIPPED = Finding.skipped("scopes", f"the {BOT_TOKEN}")
@@ -48,6 +49,9 @@ _LATER = "try again in a minute; for outages see https://slack-status.com"
 _COPY_BOT_TOKEN = (
     f"copy the Bot User OAuth Token from {_APP} > OAuth & Permissions into SLACK_BOT_TOKEN; if there is"
     " none, install the app there"
+)
+_CORRECT_RESPONDERS = (
+    "correct RESPONDERS: ids of active members of this workspace (a profile's menu has Copy member ID)"
 )
 _COPY_APP_TOKEN = (
     f"create an app-level token with the scope connections:write at {_APP} > Basic Information, and put it"
@@ -91,6 +95,36 @@ async def check_bot_token(client: AsyncWebClient) -> Sequence[Finding]:
     scopes = [_check_scope(scope, identity.scopes) for scope in SCOPES]
     owner = Finding.ok(BOT_TOKEN, _describe_owner(response, identity))
     return [owner, *scopes, *check_clock("Slack", date, utc_now())]
+
+
+async def check_responders(client: AsyncWebClient, responders: Collection[str]) -> Sequence[Finding]:
+    """Ask Slack about each of those who may act on the cards. Raises nothing."""
+    problems = []
+    for slack_id in sorted(responders):
+        try:
+            user = (await _call(client.users_info(user=slack_id))).get("user")
+        except TriageBotError as error:
+            if not (code := _code(error)):
+                return [Finding.failed(RESPONDERS, str(error), _explain_silence(error))]
+            problems.append(f"{slack_id} ({code})")
+        else:
+            problems += [f"{slack_id} ({what})" for what in _unfit(user)]
+    if problems:
+        detail = f"nobody can hand an alert over to {', '.join(problems)}"
+        return [Finding.warning(RESPONDERS, detail, _CORRECT_RESPONDERS)]
+    return [Finding.ok(RESPONDERS, f"{len(responders)} known to Slack")]
+
+
+def _unfit(user: object) -> Sequence[str]:
+    """Return why this person can take over no alert, by Slack's description of them; [] if they can."""
+    facts: Mapping[str, object] = user if isinstance(user, dict) else {}
+    marks = {
+        "deleted": "deactivated",
+        "is_bot": "a bot",
+        "is_restricted": "a guest",
+        "is_stranger": "from elsewhere",
+    }
+    return [what for mark, what in marks.items() if facts.get(mark)][:1]
 
 
 async def check_app_token(

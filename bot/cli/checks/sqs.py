@@ -11,12 +11,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bot.aws.errors import DENIED, action_of, code_of, is_of_kms, kms_remedy
 from bot.cli.checks.findings import RETRY_LATER, Finding
 from bot.cli.checks.machine import check_clock
+from bot.clock import utc_now
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.errors import rights_with_key
 from bot.sqs.permissions import denied_actions
 from bot.sqs.queues import Queue, QueueFacts
-from bot.triage.model import utc_now
 
 #: A name and password within a URL.
 _USER_INFO = re.compile(r"(?<=://)[^\s/@]+@")
@@ -27,7 +27,7 @@ _WRITES = ("SendMessage", "GetQueueAttributes")
 #: AWS's own key for queues. By its policy, everybody in the account who may use the queue may use the key.
 _AWS_KEY = "alias/aws/sqs"
 
-#: A request may come again for no fault of its own: after a crash, a lost answer, a store that is full.
+#: A valid request may be received again: after a crash, a lost answer, or while the store is full.
 RECEIVES_MIN = 10
 
 

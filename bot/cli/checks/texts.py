@@ -1,4 +1,4 @@
-"""Checks the texts of the site with Slack itself: whether it takes each message, window and Home."""
+"""Asks Slack whether it accepts each message, window and Home as the site words them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from bot.slack.render.samples import Sample, samples_of
 
 TEXTS = "texts in Slack"
 
-#: Calls of one check, at the most: Slack limits this method specially, and does not say how.
-CALLS_MAX = 40
+#: The most calls of one check: Slack has a special limit for this method, and does not say which.
+CALLS_MAX = 50
 
-#: How Slack says that it does not take what it was asked about.
+#: The codes with which Slack says that it would not accept what it was asked about.
 _FAULTS = frozenset({"invalid_blocks", "invalid_message", "invalid_view"})
 
 

@@ -89,7 +89,7 @@ def _check_worker(condition: Mapping[str, Any]) -> Finding:
 
 
 def _check_time(condition: Mapping[str, Any]) -> Sequence[Finding]:
-    """Judge the time that the worker goes by; nothing if it does not tell, as while it starts."""
+    """Judge the time that the worker uses; nothing if it does not say, for example while it starts."""
     if trouble := str(condition.get("clock") or ""):
         detail, _, remedy = trouble.partition("; ")
         return [Finding.failed(TIME, detail, remedy)]

@@ -21,7 +21,7 @@ _FONT = 'font-family="system-ui, sans-serif" font-size="13" fill="#222222"'
 _FAINT = 'fill="#555555"'
 _BOLD = 'font-weight="600"'
 
-#: Characters of an alert's label that fit beside its bar.
+#: Characters of an alert's label that fit next to its bar.
 _LABEL_LENGTH = 32
 
 #: A segment of a bar that is at least this wide shows its share as text.
@@ -42,7 +42,7 @@ def write_plot(path: Path, views: Sequence[View], *, title: str) -> None:
 
 
 def plot_statistics(views: Sequence[View], *, title: str) -> str:
-    """Return an SVG document: a bar for each alert, in the order given, with its numbers beside it."""
+    """Return an SVG document: a bar for each alert, in the order given, with its numbers next to it."""
     height = _TOP + _ROW * max(len(views), 1) + _MARGIN
     rows = [part for number, view in enumerate(views) for part in _row(view, _TOP + number * _ROW)]
     size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'

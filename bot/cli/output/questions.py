@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot.cli.output.tables import WHOLE, align_table, count_table
+from bot.cli.output.tables import WHOLE, align_table, count_table, pluralize
 from bot.printable import make_printable
 from bot.triage.outcomes import Reason, explain
 from bot.triage.trail import REPEATS_MAX, UNKNOWN
@@ -58,6 +58,7 @@ def render_question(view: View, *, width: int | None = None) -> str:
         _question_section(view),
         _outcome_section(view),
         _notes_section(view),
+        _ask_back_section(view),
         _team_section(view),
         _reports_section(view),
         _trail_section(view),
@@ -67,16 +68,30 @@ def render_question(view: View, *, width: int | None = None) -> str:
 
 def _row(view: View, now: datetime) -> tuple[str, ...]:
     names = ("identifier", "alert", "user")
+    ended = _outcome(view) if view["outcome"] else f"{_state(view)}{_time_left(view['deadline'], now)}"
     return (
         f"{datetime.fromisoformat(view['acceptedAt']):%Y-%m-%d %H:%M}",
         _age(now - datetime.fromisoformat(view["acceptedAt"])),
         *(make_printable(str(view[name])) or "-" for name in names),
-        _outcome(view) if view["outcome"] else f"{_state(view)}{_time_left(view['deadline'], now)}",
+        f"{ended}{' (proof awaited)' if view['proofAwaited'] else ''}",
     )
 
 
 def _state(view: View) -> str:
-    return make_printable(str(view["state"])) + (" (in doubt)" if view["inDoubtSince"] else "")
+    waits = view.get("waitsBehind")  # a worker of an earlier release does not say
+    return (
+        make_printable(str(view["state"]))
+        + (" (in doubt)" if view["inDoubtSince"] else "")
+        + (f" (waits behind {_name_first(waits)})" if waits is not None else "")
+    )
+
+
+def _name_first(identifiers: Sequence[str]) -> str:
+    """Return the first of these identifiers, and how many more there are."""
+    if not identifiers:
+        return "others"
+    more = f" and {len(identifiers) - 1} more" if len(identifiers) > 1 else ""
+    return make_printable(identifiers[0]) + more
 
 
 def _outcome(view: View) -> str:
@@ -131,6 +146,8 @@ def _question_section(view: View) -> Iterator[str]:
             "person": person,
             "other id": view["askedSlackOther"],
             "found by": view["foundBy"],
+            "waits since": _moment(view.get("waitedSince")) if view.get("waitsBehind") is not None else None,
+            "waits behind": ", ".join(view.get("waitsBehind") or ()),
             "asked": _moment(view["askedAt"]),
             "choices": ", ".join(view["offered"]),
             "message": place,
@@ -150,6 +167,7 @@ def _outcome_section(view: View) -> Iterator[str]:
             "but": _UNSURE if view.get("unsure") else None,
             "reason": explain(str(view["reason"] or "")),
             "last said": view["said"],
+            "proof": _proof(view),
             "answered": _moment(view["firstAnsweredAt"]),
             "last answer": _moment(view["answeredAt"]) if view["answers"] > 1 else None,
             "answers": view["answers"] or None,
@@ -157,14 +175,41 @@ def _outcome_section(view: View) -> Iterator[str]:
     )
 
 
+def _proof(view: View) -> str:
+    """Return how far the proof of a *yes* is; "" where none was asked for."""
+    if view.get("provedAt"):
+        return f"given {_moment(view['provedAt'])}"
+    tries = f"{pluralize(view['proofs'], 'attempt')}" if view.get("proofs") else ""
+    awaited = "awaited" if view.get("proofAwaited") else ""
+    retry = f"again from {_moment(view['retryAt'])}" if view.get("retryAt") else ""
+    return ", ".join(filter(None, (awaited, tries, retry))) or ("required" if view.get("needsFactor") else "")
+
+
 def _notes_section(view: View) -> Iterator[str]:
     """Yield the person's notes, each of which is a separate report."""
-    notes = [report for report in view.get("reports") or [] if report["comment"]]
+    told = view.get("reports") or []
+    notes = [report for report in told if report["comment"] and report.get("inReplyTo") is None]
     if notes:
         yield "Notes"
     for note in notes:
         yield f"  {_moment(note['timestamp'])}"
         yield from _quote(str(note["comment"]))
+
+
+def _ask_back_section(view: View) -> Iterator[str]:
+    """Yield what the security team asked the person back, each with its replies."""
+    asked = view.get("askedBack") or []
+    if asked:
+        yield "Asked back"
+    for inquiry in asked:
+        who = f"{inquiry['byName']} ({inquiry['by']})" if inquiry["byName"] else inquiry["by"]
+        fate = inquiry["delivery"] + (f" ({inquiry['reason']})" if inquiry["reason"] else "")
+        yield make_printable(f"  {inquiry['number']}  {_moment(inquiry['acceptedAt'])}  {who}, {fate}")
+        yield from _quote(str(inquiry["text"]))
+        for report in view.get("reports") or []:
+            if report["inReplyTo"] == inquiry["sequence"] and report["comment"]:
+                yield f"     {_moment(report['timestamp'])}  replied"
+                yield from _quote(str(report["comment"]))
 
 
 def _team_section(view: View) -> Iterator[str]:

@@ -9,7 +9,7 @@ from bot.printable import make_printable
 from bot.triage.outcomes import ENDINGS, Ending
 from bot.worker.views import View
 
-#: Headings of the numbers, which are aligned right; a share has up to four characters.
+#: Headings of the numbers, which are right-aligned; a share has up to four characters.
 _NUMBERS = ("ASKED", "OPEN", *(f"{ending.heading:>4}" for ending in ENDINGS), " MEDIAN", "   90 %")
 
 #: Width of a bar, in columns.

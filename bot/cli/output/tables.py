@@ -8,7 +8,7 @@ from collections.abc import Sequence
 #: In terminal columns. A longer value shifts only its own row, and can still be copied whole.
 _WIDEST_CELL = 40
 
-#: In place of what is least for a column: it is cut last.
+#: In place of a column's least width: the column is cut last.
 WHOLE = 10_000
 
 #: What is left of each column at least, in terminal columns.

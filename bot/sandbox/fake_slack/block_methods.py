@@ -49,7 +49,7 @@ def _problems_of_blocks(blocks: Any) -> list[str]:
 
 
 def _explain(problem: str, kind: str) -> Json:
-    """Return a problem in this method's form; its pointer begins in what was given."""
+    """Return a problem in this method's form; its pointer starts at the argument that was given."""
     found = _PROBLEM.fullmatch(problem)
     message, pointer = found.groups() if found else (problem, "")
     pointer = pointer if kind == "message" else pointer.removeprefix(f"/{kind}")

@@ -87,6 +87,15 @@ _text_input = shape(
         "focus_on_load": boolean,
     },
 )
+_users_select = shape(
+    {"type": anything},
+    {
+        "action_id": _id,
+        "placeholder": _plain(150),
+        "initial_user": string(at_most=255, at_least=1),
+        "focus_on_load": boolean,
+    },
+)
 _actions = array(variant({"button": _button}), at_most=25)
 _context = array(
     variant({"plain_text": _plain(2000), "mrkdwn": _text(at_most=2000), "image": _image}), at_most=10
@@ -134,7 +143,11 @@ _rich_text = shape(
     {"block_id": _id},
 )
 _input = shape(
-    {"type": anything, "label": _plain(2000), "element": variant({"plain_text_input": _text_input})},
+    {
+        "type": anything,
+        "label": _plain(2000),
+        "element": variant({"plain_text_input": _text_input, "users_select": _users_select}),
+    },
     {"hint": _plain(2000), "optional": boolean, "dispatch_action": boolean, "block_id": _id},
 )
 _block = variant(

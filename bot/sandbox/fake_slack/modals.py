@@ -1,4 +1,4 @@
-"""The modals that people have open: a stack per person, of which they see the top one."""
+"""The modals that people have open: a stack per person, who sees the top one."""
 
 from __future__ import annotations
 

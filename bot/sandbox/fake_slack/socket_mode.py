@@ -127,7 +127,7 @@ class SocketMode:
             del self._waiting[envelope_id]
 
     async def say(self, text: str) -> None:
-        """Send any text over a random link, as it is. LookupError if none is open."""
+        """Send any text over a random link, unchanged. LookupError if none is open."""
         links = self._open_links()
         if not links:
             raise LookupError("no link is open")

@@ -18,17 +18,31 @@ if TYPE_CHECKING:
 _LONGEST_INPUT: Final = 3_000
 
 
+#: Where the state of an input has its value.
+_VALUES: Final = {"plain_text_input": "value", "users_select": "selected_user"}
+
+
 class WrongReplyError(Exception):
     """The app acknowledged with something that Slack does not understand."""
 
 
 def complete_values(view: Json, values: Mapping[str, Any]) -> Json:
     """Return the state of every input of the view, by block and action; inputs not in `values` are null."""
-    empty = {
-        block["block_id"]: {block["element"]["action_id"]: {"type": block["element"]["type"], "value": None}}
+    return state_of(view, {}) | dict(values)
+
+
+def state_of(view: Json, filled: Mapping[str, Mapping[str, str]]) -> Json:
+    """Return what was filled in, by block and action, as Slack sends it: an empty input is null."""
+    return {
+        block["block_id"]: {
+            element["action_id"]: {
+                "type": element["type"],
+                _VALUES[element["type"]]: filled.get(block["block_id"], {}).get(element["action_id"]) or None,
+            }
+        }
         for block in _inputs(view)
+        if (element := block["element"])
     }
-    return {**empty, **values}
 
 
 def find_mistakes(view: Json, values: Mapping[str, Any]) -> dict[str, str]:
@@ -66,7 +80,7 @@ def _inputs(view: Json) -> Iterator[Json]:
 
 def _text_of(block: Json, values: Mapping[str, Any]) -> str:
     given = values.get(block["block_id"], {}).get(block["element"]["action_id"], {})
-    return given.get("value") or ""
+    return given.get(_VALUES[block["element"]["type"]]) or ""
 
 
 def _mistake(block: Json, text: str) -> str | None:

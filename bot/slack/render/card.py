@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as percent_encode
 
 from bot.slack.render import blocks
+from bot.slack.render.inquiry import quote_inquiry
 from bot.slack.render.question import address, evidence, title_of
 from bot.slack.render.rich_text import as_text, date, fill, link, literal, quote, sentence
 from bot.slack.render.templates import words_for
 from bot.slack.render.text import shorten, to_line
-from bot.triage.model import AlertTaken
-from bot.triage.outcomes import Outcome, explain
+from bot.triage.assignments import Assignment, AssignmentKind
+from bot.triage.model import Report
+from bot.triage.outcomes import FACTOR_REASONS, Outcome, explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,11 +23,23 @@ if TYPE_CHECKING:
     from bot.slack.render.blocks import Block
     from bot.slack.render.rich_text import Element, Value
     from bot.slack.render.templates import Wording
-    from bot.triage.model import Question, Report
+    from bot.triage.model import Question
     from bot.triage.policy import Policy
 
-#: The button with which somebody takes the alert.
+#: The buttons with which somebody takes the alert, hands it over and releases it.
 TAKE_ACTION = "take-it"
+HAND_OVER_ACTION = "hand-over"
+RELEASE_ACTION = "release"
+
+#: The button that opens the window in which somebody asks the person something.
+ASK_ACTION = "ask"
+
+#: Who does what with an alert, in the card's thread.
+_ASSIGNED = {
+    AssignmentKind.TAKEN: "taken_line",
+    AssignmentKind.HANDED_OVER: "handed_over_line",
+    AssignmentKind.RELEASED: "released_line",
+}
 
 #: Characters of each quote: a card is to be read at a glance.
 QUOTE_MAX = 1500
@@ -43,6 +57,7 @@ class CardLinks:
 
     workspace: str  #: the workspace's address, such as `https://example.slack.com`; "": no profiles
     alert_url: str = ""  #: of an alert, with {identifier}; "": none
+    channel: str = ""  #: the id of the cards' channel; "": there is none
 
     def profile(self, slack_id: str, name: str) -> list[Element]:
         """Return a link to somebody's profile. Unlike a mention, it notifies nobody."""
@@ -51,30 +66,40 @@ class CardLinks:
             return [literal(label)]
         return [link(f"{self.workspace}/team/{percent_encode(slack_id, safe='')}", label)]
 
+    def card(self, question: Question, label: str) -> list[Element]:
+        """Return a link to a question's card; the label alone if it is not known where that is."""
+        if not self.workspace or not self.channel or not question.card_ts:
+            return [literal(label)]
+        return [link(f"{self.workspace}/archives/{self.channel}/p{question.card_ts.replace('.', '')}", label)]
+
 
 def card_message(question: Question, wording: Wording, policy: Policy, links: CardLinks) -> dict[str, Any]:
     """Return `text` and `blocks` of the card."""
     words = wording["card"]
-    headline = _headline(question, wording, policy, links)
+    headline = find_headline(question, wording, policy, links)
     content = [
         sentence(headline, block_id="outcome"),
         *evidence(question, wording, policy, QUOTE_MAX),
-        sentence(_join_lines(_facts(question, wording, policy)), block_id="about"),
+        sentence(join_lines(_facts(question, wording, policy)), block_id="about"),
         *_note_blocks(question.note, words["note"], wording),
         *_alert_link(question, words["link"], links.alert_url),
-        _take_block(question, words, policy, links),
+        *_assignment_blocks(question, words, policy, links),
     ]
     return {"text": as_text(headline), "blocks": content}
 
 
 def thread_line(
-    question: Question, event: Report | AlertTaken, wording: Wording, policy: Policy, links: CardLinks
+    question: Question, event: Report | Assignment, wording: Wording, policy: Policy, links: CardLinks
 ) -> dict[str, Any]:
-    """Return `text` and `blocks` for the thread: a change, a note, or who took the alert."""
+    """Return `text` and `blocks` for the thread: a change, a note, or who took the alert or let go of it."""
     words = wording["card"]
-    note = "" if isinstance(event, AlertTaken) else event.comment
-    if isinstance(event, AlertTaken):
-        line = fill(words["taken_line"], who=links.profile(event.slack_id, event.slack_name))
+    if isinstance(event, Report) and event.is_exchange:
+        return _ask_back_line(question, event, wording, links)
+    note = "" if isinstance(event, Assignment) else event.comment
+    if isinstance(event, Assignment):
+        who, receiver = links.profile(event.by, event.by_name), links.profile(event.to, event.to_name)
+        key = _ASSIGNED[event.kind] if event.by else "own_line"
+        line = fill(words[key], who=who, receiver=receiver)
     elif note:
         line = fill(words["noted"])
     elif event.retracted and event.said:
@@ -82,11 +107,27 @@ def thread_line(
         line = [literal(f"{words['retracted']}: "), literal(said)]
     else:
         then = replace(question, standing=event.outcome)
-        line = fill(words["changed"], outcome=_headline(then, wording, policy, links))
+        line = fill(words["changed"], outcome=find_headline(then, wording, policy, links))
+    if not isinstance(event, Assignment) and not note and event.reason in FACTOR_REASONS:
+        line = [*line, literal(f" ({event.reason})")]
     return {"text": as_text(line), "blocks": [sentence(line, block_id="event"), *_quote_note(note, wording)]}
 
 
-def _headline(question: Question, wording: Wording, policy: Policy, links: CardLinks) -> list[Element]:
+def _ask_back_line(question: Question, event: Report, wording: Wording, links: CardLinks) -> dict[str, Any]:
+    """Return the line about what was asked back, about a reply, or about a question that was never put."""
+    words, said = wording["card"], _quote_note(event.comment, wording)
+    if event.inquiry:
+        who = links.profile(event.inquiry.slack_id, event.inquiry.slack_name)
+        line, said = fill(words["asked_back_line"], who=who), [quote_inquiry(event.inquiry, wording)]
+    elif event.comment:
+        line = fill(words["replied_line"], who=links.profile(question.slack_id, question.slack_name))
+    else:
+        line = fill(words["not_asked_back_line"], reason=to_line(explain(event.reason)))
+    return {"text": as_text(line), "blocks": [sentence(line, block_id="event"), *said]}
+
+
+def find_headline(question: Question, wording: Wording, policy: Policy, links: CardLinks) -> list[Element]:
+    """Return one sentence about an alert: which it is, whom it concerns, and how it ended."""
     outcome = question.standing or Outcome.UNDELIVERABLE
     who: Value = address(question) or wording["text"]["empty"]  # an invalid request may name nobody
     if question.slack_id:
@@ -113,7 +154,8 @@ def _facts(question: Question, wording: Wording, policy: Policy) -> Iterator[tup
         yield words["retracted"], [literal(f"{said}, "), date(question.answered_at, zone)]
 
 
-def _join_lines(facts: Iterator[tuple[str, Sequence[Element]]]) -> list[Element]:
+def join_lines(facts: Iterator[tuple[str, Sequence[Element]]]) -> list[Element]:
+    """Return facts as lines, each after its name."""
     return [
         element
         for number, (name, value) in enumerate(facts)
@@ -149,10 +191,23 @@ def _alert_link(question: Question, label: str, alert_url: str) -> list[Block]:
     return [sentence([link(url, label)], block_id="link")]
 
 
-def _take_block(question: Question, words: Any, policy: Policy, links: CardLinks) -> Block:
-    if not question.taken_by or question.taken_at is None:
-        button = blocks.button(words["take"], action_id=TAKE_ACTION, value=question.ref)
-        return blocks.actions([button], block_id="take")
-    who = links.profile(question.taken_by, question.taken_name)
-    moment = date(question.taken_at, policy.default_zone)
-    return sentence(fill(words["taken"], who=who, date=[moment]), block_id="taken")
+def _assignment_blocks(question: Question, words: Any, policy: Policy, links: CardLinks) -> Iterator[Block]:
+    is_taken = question.taken_at is not None
+    if question.taken_at is not None:
+        who = links.profile(question.taken_by, question.taken_name)
+        moment = date(question.taken_at, policy.default_zone)
+        yield sentence(fill(words["taken"], who=who, date=[moment]), block_id="taken")
+    buttons = {
+        TAKE_ACTION: "" if is_taken else words["take"],
+        HAND_OVER_ACTION: words["hand_over"],
+        RELEASE_ACTION: words["release"] if is_taken else "",
+        ASK_ACTION: words["ask"] if question.message_ref else "",
+    }
+    yield blocks.actions(
+        [
+            blocks.button(label, action_id=action_id, value=question.card)
+            for action_id, label in buttons.items()
+            if label
+        ],
+        block_id="take",
+    )

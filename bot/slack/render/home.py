@@ -5,50 +5,57 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.slack.render import blocks
+from bot.slack.render.card import find_headline
 from bot.slack.render.question import (
     address,
+    advice_elements,
     answer_buttons,
     answer_text,
     deadline_block,
     evidence,
     notice_text,
+    proof_elements,
     title_of,
 )
-from bot.slack.render.rich_text import date, fill, sentence
+from bot.slack.render.rich_text import date, fill, literal, sentence
 from bot.slack.render.templates import words_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bot.slack.render.blocks import Block
+    from bot.slack.render.card import CardLinks
     from bot.slack.render.templates import Wording
     from bot.triage.answer_rules import Notice
+    from bot.triage.listing import Listed
     from bot.triage.model import Question
     from bot.triage.policy import Policy
 
-#: Questions shown: eight blocks of each open one, two of each answered one, and five others stay within the
-#: hundred blocks of a view.
+#: The most questions shown: eight blocks for each open one, two for each answered one, one for each taken
+#: one and six others fit into the hundred blocks of a view.
 OPEN_MAX = 8
-ANSWERED_MAX = 15
+ANSWERED_MAX = 11
+TAKEN_MAX = 8
 
 #: Characters of a summary, and of facts, on the Home: it is to be read at a glance.
 QUOTE_MAX = 500
 
 
 def home_view(
-    unanswered: Sequence[Question],
-    answered: Sequence[Question],
+    listed: Listed,
     wording: Wording,
     policy: Policy,
     *,
     notice: Notice | None = None,
+    links: CardLinks,
 ) -> dict[str, Any]:
-    """Return the view that `views.publish` takes; on top of it stands a notice, if there is one."""
+    """Return the view that `views.publish` takes; a notice, if there is one, comes first."""
     content = [
         *_notice_blocks((notice,) if notice else (), wording),
-        *_open_blocks(unanswered[:OPEN_MAX], wording, policy),
+        *_open_blocks(listed.unanswered[:OPEN_MAX], wording, policy),
         *_explanation(wording),
-        *_answered_blocks(answered[:ANSWERED_MAX], wording, policy),
+        *_taken_blocks(listed.taken[:TAKEN_MAX], wording, policy, links),
+        *_answered_blocks(listed.answered[:ANSWERED_MAX], wording, policy),
     ]
     return {"type": "home", "blocks": content}
 
@@ -90,6 +97,21 @@ def _open_blocks(questions: Sequence[Question], wording: Wording, policy: Policy
         yield {"type": "divider"}
 
 
+def _taken_blocks(
+    questions: Sequence[Question], wording: Wording, policy: Policy, links: CardLinks
+) -> Iterator[Block]:
+    if not questions:
+        return
+    words = wording["home"]
+    yield blocks.header(words["taken"], block_id="taken")
+    for number, question in enumerate(questions):
+        headline = find_headline(question, wording, policy, links)
+        taken_at = date(question.taken_at or question.accepted_at, policy.default_zone)
+        has = fill(words["has"], outcome=headline, date=[taken_at])
+        card = links.card(question, words["card"])
+        yield sentence([*has, literal(" ("), *card, literal(")")], block_id=f"taken-{number}")
+
+
 def _answered_blocks(questions: Sequence[Question], wording: Wording, policy: Policy) -> Iterator[Block]:
     if not questions:
         return
@@ -103,6 +125,10 @@ def _answered_blocks(questions: Sequence[Question], wording: Wording, policy: Po
             choice=own["button"][question.said or question.offered[0]],
             date=[answered_at],
         )
+        if advice := advice_elements(question, policy):
+            said += [literal("\n"), *advice]
         yield sentence(said, block_id=f"said-{number}")
-        if told := answer_text(question, own):
+        if proof := proof_elements(question, own, policy):
+            yield sentence(proof, block_id=f"proof-{number}")
+        elif told := answer_text(question, own):
             yield blocks.section(told, block_id=f"answer-{number}")

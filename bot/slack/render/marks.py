@@ -1,7 +1,7 @@
-"""What a question's message says to this program, beside what it says to people. Pure.
+"""What a question's message tells this program, besides what it tells people. Pure.
 
 A restored store lacks what came after its backup. The messages have it: their metadata names the request, and
-the id of a block names what the message shows, anew with each redraw.
+the id of a block names what the message shows, and changes with each redraw.
 """
 
 from __future__ import annotations
@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from bot.triage.asking_rules import AS_SHOWN
 from bot.triage.model import Choice, Confidence, FoundQuestion, MessageRef, Shown, TriageRequest
-from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import FACTOR_REASONS, Outcome, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bot.triage.inquiry import Inquiry
     from bot.triage.model import Question
 
 #: What each answer button's action_id starts with; no other action_id of ours does.
 ACTION_PREFIX = "answer-"
 
-#: Marks a question's message, so that it can be known again.
+#: Marks a question's message, so that it can be recognised.
 QUESTION_EVENT = "triage_question"
+
+#: Marks a message with which the security team asks back, and its button.
+INQUIRY_EVENT = "triage_inquiry"
+REPLY_ACTION = "reply"
+#: Marks the line that more questions wait, likewise.
+LINE_EVENT = "triage_line"
 
 #: What the id of the block starts with that says what the message shows.
 _SHOWS = "shows:"
@@ -44,8 +51,33 @@ def question_metadata(question: Question) -> dict[str, Any]:
     return {"event_type": QUESTION_EVENT, "event_payload": payload}
 
 
+def inquiry_metadata(inquiry: Inquiry) -> dict[str, Any]:
+    """Return the metadata of an inquiry's message."""
+    return {"event_type": INQUIRY_EVENT, "event_payload": {"ref": inquiry.ref}}
+
+
+def is_inquiry(message: Mapping[str, Any], ref: str) -> bool:
+    """Whether a message of the history is the inquiry with this ref, by its metadata or by its button."""
+    metadata = message.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("event_type") == INQUIRY_EVENT:
+        return _payload(message).get("ref") == ref
+    return any(
+        element.get("action_id") == REPLY_ACTION and element.get("value") == ref
+        for block in _dicts(message.get("blocks"))
+        for element in _dicts(block.get("elements"))
+    )
+
+
+def line_metadata(line: Question) -> dict[str, Any]:
+    """Return the metadata of the line that more questions wait."""
+    return {"event_type": LINE_EVENT, "event_payload": {"ref": line.ref}}
+
+
 def shown_id(question: Question) -> str:
-    """Return the id of a block that says what the message shows: at most 100 characters; Slack takes 255."""
+    """Return the id of a block that says what the message shows: at most 120 characters; Slack takes 255.
+
+    What it says of proofs comes last, and only where there is any need of one.
+    """
     answered = (question.answered_at - _EPOCH) // _MICROSECOND if question.answered_at else ""
     words = (
         question.reports,
@@ -55,12 +87,16 @@ def shown_id(question: Question) -> str:
         int(question.is_unsure),
         question.card_ts,
     )
-    return _SHOWS + ":".join(map(str, words))
+    reason = question.reason if question.reason in FACTOR_REASONS else ""
+    proofs = (question.proofs, reason) if question.needs_factor or question.proofs or reason else ()
+    return _SHOWS + ":".join(map(str, words + proofs))
 
 
 def is_question(message: Mapping[str, Any], ref: str) -> bool:
-    """Whether a message of the history is the question with this ref."""
-    return _read_ref(message) == ref
+    """Whether a message of the history is the question, or the line that more wait, with this ref."""
+    metadata = message.get("metadata")
+    is_line = isinstance(metadata, dict) and metadata.get("event_type") == LINE_EVENT
+    return ref == (_payload(message).get("ref") if is_line else _read_ref(message))
 
 
 def read_question(message: Mapping[str, Any], channel: str) -> FoundQuestion | None:
@@ -104,7 +140,8 @@ def _read_shown(message: Mapping[str, Any]) -> Shown | None:
     ids = (str(block.get("block_id")) for block in _dicts(message.get("blocks")))
     found = next((each for each in ids if each.startswith(_SHOWS)), "")
     try:
-        reports, standing, said, answered, unsure, card_ts = found.removeprefix(_SHOWS).split(":")
+        reports, standing, said, answered, unsure, card_ts, *of_factor = found.removeprefix(_SHOWS).split(":")
+        proofs, reason = of_factor or ("", "")
         return Shown(
             reports=int(reports),
             standing=Outcome(standing) if standing else None,
@@ -112,6 +149,8 @@ def _read_shown(message: Mapping[str, Any]) -> Shown | None:
             answered_at=_EPOCH + int(answered) * _MICROSECOND if answered else None,
             is_unsure=unsure == "1",
             card_ts=card_ts,
+            proofs=int(proofs) if of_factor else None,
+            reason=Reason(reason) if reason else "",
         )
     except (ValueError, OverflowError):
         return None

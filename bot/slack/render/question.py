@@ -13,13 +13,15 @@ from bot.slack.render.rich_text import link as link_to
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
 from bot.slack.render.text import escape, shorten, to_line
 from bot.triage.answer_rules import Refusal
+from bot.triage.factor_rules import is_exhausted, is_unproved
 from bot.triage.model import FACT_VALUE_MAX, Choice
-from bot.triage.outcomes import OUTCOMES
+from bot.triage.outcomes import OUTCOMES, Outcome
 from bot.triage.policy import NoteRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bot.slack.render.rich_text import Element
     from bot.slack.render.templates import Wording
     from bot.triage.answer_rules import Notice
     from bot.triage.model import Fact, Question
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 #: The button that opens the window for a note.
 NOTE_ACTION = "note"
 
-#: Marks a question's reminders, so that they can be known again.
+#: Marks a question's reminders, so that they can be recognised.
 REMINDER_EVENT = "triage_reminder"
 
 #: Shown of a summary, and of the facts: characters, and lines of the summary.
@@ -51,14 +53,16 @@ def question_message(question: Question, wording: Wording, policy: Policy) -> di
         blocks.context(words["question"]["about"], block_id=shown_id(question)),
         *_answer_blocks(question, answer, words, policy),
     ]
-    text = escape(answer) if answer else _notification(question, words)
+    proof = proof_elements(question, words, policy)
+    told = escape(answer) or as_text(proof)
+    text = told or _notification(question, words)
     return {"text": text, "blocks": content, "metadata": question_metadata(question)}
 
 
 def evidence(
     question: Question, words: Wording, policy: Policy, limit: int, *, suffix: str = ""
 ) -> list[Block]:
-    """Return what the alert says: when it happened, and in quotes of their own its summary and its facts.
+    """Return what the alert says: when it happened, then its summary and its facts, each as a quote.
 
     `limit` is for the characters of each quote. The blocks' ids end in `suffix`.
     """
@@ -96,13 +100,35 @@ def deadline_block(question: Question, words: Wording, policy: Policy, *, suffix
 def answer_text(question: Question, words: Wording) -> str:
     """Return what the person is told about their answer, or about its absence; "" if there is nothing."""
     texts = words["answer"]
-    if question.said is None:
+    if question.said is None or is_unproved(question):
         ended = question.standing
         return texts[ended] if ended and OUTCOMES[ended].has_answer_text else ""
     if question.retracted:
         return texts["retracted"]
     answer = texts[question.said]
     return texts["changed"].format(answer=answer) if question.answers > 1 else answer
+
+
+def advice_elements(question: Question, policy: Policy) -> list[Element]:
+    """Return what the security team wants the person to do after a *no* that stands; [] if nothing."""
+    advice = policy.of(question).no_advice
+    return fill(advice) if advice and question.standing is Outcome.NO else []
+
+
+def proof_elements(question: Question, words: Wording, policy: Policy) -> list[Element]:
+    """Return what the person has to do so that their *yes* counts; [] if there is nothing."""
+    texts, choice = words["factor"], words["button"][Choice.YES]
+    if question.proof_code:
+        return fill(
+            texts["confirm"], provider=policy.provider or words["text"]["empty"], code=question.proof_code
+        )
+    if not is_unproved(question) or question.standing is Outcome.NO:
+        return []
+    if is_exhausted(question):
+        return fill(texts["over"])
+    if question.retry_at is None:
+        return fill(texts["again"], choice=choice)
+    return fill(texts["later"], choice=choice, date=[date(question.retry_at, policy.zone(question))])
 
 
 def reminder_message(question: Question, wording: Wording, policy: Policy, *, link: str) -> dict[str, Any]:
@@ -179,34 +205,35 @@ def _button(choice: Choice, ref: str, user: str, words: Wording, *, coloured: bo
 
 
 def _confirm(words: Mapping[str, str], user: str) -> Block:
-    text = words["text"].format(user=shorten(user, _count_room_for_user(words["text"]), mark="…"))
     return {
         "title": blocks.plain(words["title"]),
-        "text": blocks.plain(text),
+        "text": blocks.plain(_confirm_text(words["text"], user)),
         "confirm": blocks.plain(words["confirm"]),
         "deny": blocks.plain(words["deny"]),
     }
 
 
-@lru_cache
-def _count_room_for_user(text: str) -> int:
+@lru_cache(maxsize=256)  # it is drawn again with the answer
+def _confirm_text(text: str, user: str) -> str:
     room = CONFIRM_TEXT_MAX - len(text.format(user=""))
-    return room // max(1, text.count("{user}"))
+    return text.format(user=shorten(user, room // max(1, text.count("{user}")), mark="…"))
 
 
 def _answer_blocks(question: Question, answer: str, words: Wording, policy: Policy) -> list[Block]:
     """Return which answer counts, what follows from it, and that it can be changed."""
-    if not answer:
-        return []
-    told = blocks.section(answer, block_id="answer")
+    told = [blocks.section(answer, block_id="answer")] if answer else []
     if question.said is None or question.answered_at is None:
-        return [told]
-    texts = words["answer"]
+        return told
+    texts, proof = words["answer"], proof_elements(question, words, policy)
+    advice = advice_elements(question, policy)
     moment = date(question.answered_at, policy.zone(question))
-    given = fill(texts["given"], choice=words["button"][question.said], date=[moment])
+    template = words["factor"]["pressed"] if is_unproved(question) else texts["given"]
+    given = fill(template, choice=words["button"][question.said], date=[moment])
     return [
         sentence(given, block_id="given"),
-        told,
+        *told,
+        *([sentence(advice, block_id="advice")] if advice else []),
+        *([sentence(proof, block_id="proof")] if proof else []),
         blocks.context(texts["another"], block_id="another"),
         *_note_blocks(question, words, policy),
     ]
@@ -218,7 +245,8 @@ def _note_blocks(question: Question, words: Wording, policy: Policy) -> list[Blo
     A person who took an answer back may explain the one that stands.
     """
     given = [choice for choice in Choice if choice.value in (question.said, question.standing)]
-    if all(policy.note_rule(question, each) is NoteRule.NEVER for each in given):
+    is_offered = any(policy.note_rule(question, each) is not NoteRule.NEVER for each in given)
+    if question.standing is None or not is_offered:
         return []
     button = blocks.button(words["note"]["button"], action_id=NOTE_ACTION, value=question.ref)
     thanks = [blocks.context(words["note"]["thanks"], block_id="noted")] if question.notes else []

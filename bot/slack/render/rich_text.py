@@ -49,7 +49,7 @@ def fill(template: str, **values: Value) -> list[Element]:
 
 
 def literal(text: str, *styles: str) -> Element:
-    """Return a text that is shown as it is."""
+    """Return a text that is shown literally."""
     return _add_style({"type": "text", "text": text}, styles)
 
 

@@ -13,25 +13,34 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from bot.slack.render.burst import burst_card, line_message
 from bot.slack.render.card import CardLinks, card_message, thread_line
 from bot.slack.render.home import home_view, notices_view
-from bot.slack.render.modals import note_view
+from bot.slack.render.inquiry import ask_back_view, inquiry_message, reply_view, thanks_view
+from bot.slack.render.modals import hand_over_view, note_view
 from bot.slack.render.question import question_message, reminder_message
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, Refusal, Unfinished
 from bot.triage.asking_rules import SUMMARY_KEPT_MAX
+from bot.triage.assignments import Assignment, AssignmentKind, CardClick
+from bot.triage.factor_rules import ATTEMPTS_MAX
+from bot.triage.inquiry import Inquired, Inquiry
+from bot.triage.inquiry_rules import INQUIRY_LENGTH_MAX
+from bot.triage.listing import Listed
 from bot.triage.model import (
     FACT_NAME_MAX,
     FACT_VALUE_MAX,
     FACTS_MAX,
-    AlertTaken,
     Choice,
     Confidence,
     Fact,
     Question,
+    Report,
     State,
     TriageRequest,
 )
 from bot.triage.outcomes import OUTCOMES, Outcome
+from bot.triage.place_rules import line_of
+from bot.triage.places import Burst, Line, Places
 from bot.triage.policy import AlertPolicies, NoteRule, Policy
 from bot.triage.reporting import report_on
 
@@ -109,14 +118,19 @@ _Drawn = tuple[str, Literal["message", "view"], dict[str, Any]]
 
 def _draw(wording: Wording, alerts: AlertPolicies, labels: Sequence[str]) -> Iterator[_Drawn]:
     noted = replace(alerts.default, notes=dict.fromkeys(Choice, NoteRule.OFFERED))
-    policy = Policy(alerts=replace(alerts, default=noted))
+    policy = Policy(alerts=replace(alerts, default=noted), provider=_long(253))
     yield "the question", "message", question_message(_asked(), wording, policy)
     yield from _draw_answers(wording, policy)
     for link in (_LINK, ""):
         question = _asked() if link else replace(_asked(), deadline=None)
         yield "the reminder", "message", reminder_message(question, wording, policy, link=link)
+    message = inquiry_message(
+        _asked_back(), replace(_asked(), ts="1764000000.000100"), wording, policy, workspace=_LINKS.workspace
+    )
+    yield "what the security team asks back", "message", message
     yield from _draw_views(wording, policy)
     yield from _draw_cards(wording, policy)
+    yield from _draw_burst(wording, policy)
     for label in labels:
         yield f"the question of {label}", "message", question_message(_asked(label), wording, policy)
 
@@ -125,6 +139,11 @@ def _draw_answers(wording: Wording, policy: Policy) -> Iterator[_Drawn]:
     ends = [_answered(choice) for choice in Choice]
     ends += [_answered(Choice.YES, Outcome.NO)]
     ends += [replace(_asked(), standing=each) for each in Outcome if _is_told_unasked(each)]
+    unproved = replace(_answered(Choice.YES, Outcome.UNPROVEN), proofs=1)
+    ends += [
+        replace(unproved, standing=None, proof_code="CODE23"),
+        *(unproved, replace(unproved, retry_at=_MOMENT), replace(unproved, proofs=ATTEMPTS_MAX)),
+    ]
     for question in ends:
         word = question.said or question.standing
         yield f"the question after {word}", "message", question_message(question, wording, policy)
@@ -133,8 +152,23 @@ def _draw_answers(wording: Wording, policy: Policy) -> Iterator[_Drawn]:
 def _draw_views(wording: Wording, policy: Policy) -> Iterator[_Drawn]:
     longest = max((wording["button"][choice] for choice in Choice), key=len)
     yield "the window for a note", "view", note_view(_asked(), wording, required_for=longest)
-    yield "the Home", "view", home_view([_asked()] * 20, [_answered(Choice.NO)] * 20, wording, policy)
-    yield "the empty Home", "view", home_view([], [], wording, policy)
+    click = CardClick(
+        card=f"{'0' * 32}.{'1' * 32}",
+        channel="C0123456789",
+        ts="1764000000.000100",
+        slack_id="U0123456789",
+        slack_name="x",
+        same_workspace=True,
+        at=_MOMENT,
+    )
+    yield "the window for a hand-over", "view", hand_over_view(click, wording)
+    yield "the window for a question", "view", ask_back_view(click, wording)
+    yield "the window for a reply", "view", reply_view(_asked_back(), wording)
+    yield "the thanks for a reply", "view", thanks_view(wording)
+    answered = _answered(Choice.NO)
+    listed = Listed(unanswered=[_asked()] * 20, answered=[answered] * 20, taken=[answered] * 20)
+    yield "the Home", "view", home_view(listed, wording, policy, links=_LINKS)
+    yield "the empty Home", "view", home_view(Listed(), wording, policy, links=_LINKS)
     yield "the notices", "view", notices_view([*Refusal, *Unfinished], wording)
 
 
@@ -148,15 +182,53 @@ def _draw_cards(wording: Wording, policy: Policy) -> Iterator[_Drawn]:
     report = replace(
         report_on(question, question, at=_MOMENT, policy=policy), retracted=False, comment="", said=None
     )
-    taken = AlertTaken(slack_id="U0123456789", slack_name=_long(80))
+    who = {"by": "U0123456789", "by_name": _long(80), "to": "U0123456789", "to_name": _long(80)}
+    assigned = [Assignment(kind=kind, **who, at=_MOMENT) for kind in AssignmentKind]
+    assigned += [Assignment(kind=AssignmentKind.RELEASED, by="", by_name="", at=_MOMENT)]
     notes = replace(report, comment=_long(NOTE_LENGTH_MAX))
     back = replace(report, retracted=True, said=Choice.YES)
-    for event in (report, notes, back, taken):
+    inquired = Inquired(text=_long(INQUIRY_LENGTH_MAX), slack_id="U0123456789", slack_name=_long(80))
+    asked_back = [replace(report, inquiry=inquired), replace(notes, in_reply_to=1)]
+    failed = replace(report, in_reply_to=1, reason=_long(255))
+    events: list[Report | Assignment] = [report, notes, back, *assigned, *asked_back, failed]
+    for event in events:
         yield "the card's thread", "message", thread_line(question, event, wording, policy, _LINKS)
+
+
+def _draw_burst(wording: Wording, policy: Policy) -> Iterator[_Drawn]:
+    line = Line(ref=f"{'0' * 32}.{'1' * 32}")
+    names = tuple(f"{number:02}{_long(253)}" for number in range(20))
+    burst = Burst(
+        since=_MOMENT, line=line, card_secret="1" * 32, waiting=10**8, kinds=dict.fromkeys(names, 10**6)
+    )
+    listed = replace(burst, first=names, denied=names)
+    places = Places(
+        person="U0123456789", slack_id="U0123456789", slack_name=_long(80), touched_at=_MOMENT, burst=listed
+    )
+    yield "the line that more questions wait", "message", line_message(line_of(places), wording)
+    taken = replace(listed, taken_by="U0123456789", taken_name=_long(80), taken_at=_MOMENT)
+    for each in (listed, taken, replace(listed, ended_at=_MOMENT)):
+        card = burst_card(replace(places, burst=each), wording, policy, _LINKS)
+        yield "the card of a burst", "message", card
 
 
 def _is_told_unasked(outcome: Outcome) -> bool:
     return OUTCOMES[outcome].has_answer_text and not OUTCOMES[outcome].chosen
+
+
+def _asked_back() -> Inquiry:
+    return Inquiry(
+        identifier=_long(255),
+        number=1,
+        ref=f"{'0' * 32}.{'1' * 32}",
+        text=_long(INQUIRY_LENGTH_MAX),
+        slack_id="U0123456789",
+        slack_name=_long(80),
+        window="",
+        sequence=1,
+        accepted_at=_MOMENT,
+        due_at=None,
+    )
 
 
 def _asked(label: str = "") -> Question:
@@ -193,6 +265,8 @@ def _answered(said: Choice, standing: Outcome | None = None) -> Question:
         said=said,
         standing=standing or Outcome(said.value),
         deadline=None,
+        channel="D0123456789",
+        ts="1764000000.000100",
         answered_at=_MOMENT,
         first_answered_at=_MOMENT,
         answers=2,
@@ -240,7 +314,10 @@ def _mark_alert(
     }
     is_default = default is not None and policy.title == default.title
     title = policy.title and _mark(policy.title, "default" if is_default else table, "title", places)
-    return replace(policy, title=title, wording=wording)
+    is_default = default is not None and policy.no_advice == default.no_advice
+    name = "default" if is_default else table
+    advice = policy.no_advice and _mark(policy.no_advice, name, "no_advice", places)
+    return replace(policy, title=title, wording=wording, no_advice=advice)
 
 
 def _mark(text: str, table: str, key: str, places: dict[str, Place], file: str = "alerts.toml") -> str:

@@ -31,15 +31,22 @@ _LONGEST = {
     "summary": "x" * NOTIFICATION_MAX,
     "title": _TITLE,
     "who": _ADDRESS,
+    "receiver": _ADDRESS,
     "date": _DATE,
     "deadline": _DATE,
     "choice": "x" * BUTTON_MAX,
+    "provider": "x" * 261,
+    "reason": "x" * 255,
+    "code": "x" * 6,
+    "count": "x" * 9,
+    "waiting": "x" * 9,
+    "open": "xxx",
 }
 
 #: In a confirm dialog the address is cut to the room that is left.
 _CUT = {"user": ""}
 
-#: The names of what a card's one block of facts tells.
+#: The names of the facts in a card's block of facts.
 _CARD_FACTS = (
     "alert",
     "identifier",
@@ -52,7 +59,10 @@ _CARD_FACTS = (
     "retracted",
 )
 
-#: What a text may hold at the most, its placeholders filled in, where that is not `_LIMIT`.
+#: The windows in which somebody says something.
+_WINDOWS = ("note", "reply", "hand_over", "ask_back")
+
+#: The limits, in characters with all placeholders filled in, of texts for which `_LIMIT` does not apply.
 _LIMITS = {
     **{("button", choice.value): BUTTON_MAX for choice in Choice},
     **{(table, "title"): 100 for table in CONFIRMS.values()},
@@ -65,10 +75,15 @@ _LIMITS = {
     ("question", "notification"): 1000,
     ("answer", "changed"): SECTION_MAX,
     ("note", "button"): BUTTON_MAX,
-    ("card", "take"): BUTTON_MAX,
+    **{("card", key): BUTTON_MAX for key in ("take", "hand_over", "release", "ask")},
+    ("burst", "take"): BUTTON_MAX,
+    **{("burst", key): 100 for key in ("since", "kinds", "first", "denied")},
+    ("home", "has"): SECTION_MAX,
     **{("card", key): 100 for key in _CARD_FACTS},
-    **{("note", key): 24 for key in ("title", "submit", "close")},
-    **{("home", key): 150 for key in ("open", "answered", "real")},
+    ("inquiry", "reply"): BUTTON_MAX,
+    **{(table, key): 24 for table in _WINDOWS for key in ("title", "submit", "close")},
+    ("reply", "done"): 24,
+    **{("home", key): 150 for key in ("open", "answered", "taken", "real")},
 }
 _LIMIT = 2000
 

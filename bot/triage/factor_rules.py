@@ -1,0 +1,342 @@
+"""The decisions about proofs: when a *yes* needs one, when a push may be sent, and what comes of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from bot.triage.factor import Attempt, Push, Verdict
+from bot.triage.model import Answer, Choice, Question, Report, State, Step, change_question
+from bot.triage.outcomes import Outcome, Reason, is_human
+from bot.triage.policy import Policy
+from bot.triage.reporting import report_on, with_card
+
+#: Attempts per alert, and pushes an hour per person.
+ATTEMPTS_MAX: Final = 5
+PUSHES_MAX: Final = 6
+PUSHES_WITHIN: Final = timedelta(hours=1)
+
+#: How long there is no push after the last one is dead, and after the person refused one.
+REST: Final = timedelta(seconds=30)
+REFUSED_REST: Final = timedelta(minutes=15)
+
+#: How long a push that was not taken is tried again.
+RETRY_FOR: Final = timedelta(seconds=60)
+
+#: The longest that a push may last.
+LASTS_MAX: Final = timedelta(seconds=300)
+
+#: When a push whose id is lost must be dead. It is the last of three calls, each of which may wait 5 s for
+#: its turn and take 40 s.
+LOST_AFTER: Final = LASTS_MAX + timedelta(seconds=135)
+
+#: How long after a push is dead the provider is asked what became of it.
+ASKED_FOR: Final = timedelta(seconds=30)
+
+#: How long a worker has an attempt to itself: others go on with it then.
+LEASE: Final = timedelta(seconds=45)
+
+#: How long after a click the sweeper redraws its message, if the redraw right after the click failed.
+REDRAW_GRACE: Final = timedelta(seconds=20)
+
+#: Why a *yes* is not proved.
+_REASONS: Final = {
+    Verdict.REFUSED: Reason.FACTOR_REFUSED,
+    Verdict.TIMED_OUT: Reason.FACTOR_TIMED_OUT,
+    Verdict.NO_DEVICE: Reason.FACTOR_NO_DEVICE,
+}
+
+#: After these nobody can approve the push any more.
+_DEADLY: Final = frozenset(
+    {Verdict.APPROVED, Verdict.OTHER_PERSON, Verdict.REFUSED, Verdict.FRAUD, Verdict.TIMED_OUT}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ticket:
+    """What a click on *yes* needs besides the question to start an attempt."""
+
+    subject: str  #: see `PeopleRules.subject`
+    code: str
+    last: Attempt | None  #: of that subject, as stored
+    lag: timedelta = timedelta(0)  #: of the clock by which the person clicked
+    rests_until: datetime | None = None  #: until when nobody gets a push, after a restore
+
+
+def could_stand(question: Question, policy: Policy) -> bool:
+    """Whether a *yes* would become the answer that counts: nothing counts yet, or what the bot decided."""
+    if question.standing is Outcome.YES:
+        return False
+    return policy.allow_deescalation or not (question.standing is Outcome.NO or _is_human(question))
+
+
+def is_unproved(question: Question) -> bool:
+    """Whether the last choice was a *yes* that does not count."""
+    return question.said is Choice.YES and not _is_human(question)
+
+
+def is_under_way(question: Question, last: Attempt | None) -> bool:
+    """Whether an attempt runs whose proof would count for this question."""
+    return _counts(question, last) and last is not None and last.due_at is not None
+
+
+def is_exhausted(question: Question) -> bool:
+    """Whether no push is sent about this alert any more.
+
+    One that could not be read after a restore may have had all of them; and of it only a *no* counts.
+    """
+    return question.proofs >= ATTEMPTS_MAX or question.is_unsure
+
+
+def find_wait(last: Attempt | None, now: datetime, rests_until: datetime | None = None) -> datetime | None:
+    """Return when this person may next get a push, never before `rests_until`; None: now."""
+    until = max([*_list_waits(last, now), rests_until or now], default=now)
+    return until if until > now else None
+
+
+def _list_waits(last: Attempt | None, now: datetime) -> list[datetime]:
+    moments: list[datetime] = []
+    if last is None:
+        return moments
+    if last.due_at is not None:  # it waits to be sent, or is out, or nobody has said yet what came of it
+        moments += [(last.dead_at or last.started_at + 2 * RETRY_FOR) + REST, now + REST]
+    elif last.dead_at is not None:
+        moments.append(last.dead_at + REST)
+    if last.refused_at is not None:
+        moments.append(last.refused_at + REFUSED_REST)
+    if len(last.pushes) >= PUSHES_MAX:
+        moments.append(last.pushes[-PUSHES_MAX] + PUSHES_WITHIN)
+    return moments
+
+
+def start_attempt(question: Question, answer: Answer, ticket: Ticket, policy: Policy) -> Step | None:
+    """Keep a *yes* as said, and start the attempt to prove it, if there may be one; None: nothing changes."""
+    last, now = ticket.last, answer.at
+    if is_under_way(question, last):
+        return None
+    wait, over = find_wait(last, now, ticket.rests_until), is_exhausted(question)
+    if wait or over:
+        retry_at = None if over else wait
+        if question.said == answer.choice and question.retry_at == retry_at and not question.proof_code:
+            return None
+        return Step(question=_say(question, answer, ticket, policy, proof_code="", retry_at=retry_at))
+    recent = [each for each in (last.pushes if last else ()) if each > now - PUSHES_WITHIN]
+    attempt = Attempt(
+        subject=ticket.subject,
+        version=(last.version if last else 0) + 1,
+        ref=question.ref,
+        code=ticket.code,
+        started_at=now,
+        due_at=now + LEASE,
+        pushes=(*recent, now),
+        refused_at=last.refused_at if last else None,
+    )
+    changes = {"proof_code": ticket.code, "proofs": question.proofs + 1, "retry_at": None}
+    return Step(question=_say(question, answer, ticket, policy, **changes), attempt=attempt)
+
+
+def claim(attempt: Attempt, now: datetime) -> Attempt:
+    """Return an attempt whose push is about to be sent: from now on it may be out.
+
+    Until its id is known nobody else can go on with it, so nobody does before it must be dead.
+    """
+    dead_at = now + LOST_AFTER
+    return replace(attempt, version=attempt.version + 1, sent_at=now, dead_at=dead_at, due_at=dead_at)
+
+
+def take_back(attempt: Attempt, now: datetime) -> Attempt:
+    """Return an attempt whose push was definitely not sent."""
+    return replace(attempt, version=attempt.version + 1, sent_at=None, dead_at=None, due_at=now + LEASE)
+
+
+def record_push(attempt: Attempt, push: Push, now: datetime) -> Attempt:
+    """Return an attempt whose push is out."""
+    return replace(
+        attempt,
+        version=attempt.version + 1,
+        push_id=push.id,
+        interval=push.interval,
+        dead_at=now + push.lasts,
+        due_at=now + LEASE,
+    )
+
+
+def lose(attempt: Attempt, now: datetime) -> Attempt:
+    """Return an attempt whose push is lost; it is over once that push must be dead.
+
+    If its id was never known, it may have been made just now.
+    """
+    dead_at = attempt.dead_at if attempt.push_id and attempt.dead_at else now + LASTS_MAX
+    return replace(
+        attempt, version=attempt.version + 1, push_id="", dead_at=dead_at, due_at=max(dead_at, now)
+    )
+
+
+def renew(attempt: Attempt, now: datetime, *, interval: timedelta | None = None) -> Attempt:
+    """Return an attempt that this worker keeps for longer."""
+    return replace(
+        attempt,
+        version=attempt.version + 1,
+        due_at=now + LEASE,
+        interval=attempt.interval if interval is None else interval,
+    )
+
+
+def end(attempt: Attempt, verdict: Verdict, now: datetime) -> Attempt:
+    """Return an attempt that is over: by a verdict after which nobody can approve it, or because it is dead.
+
+    A push that was not sent counts towards no limit.
+    """
+    was_sent = attempt.sent_at is not None
+    dead_at = attempt.dead_at
+    if verdict in _DEADLY and dead_at is not None:
+        dead_at = min(dead_at, now)
+    return replace(
+        attempt,
+        version=attempt.version + 1,
+        due_at=None,
+        push_id="",
+        dead_at=dead_at if was_sent else None,
+        pushes=attempt.pushes if was_sent else attempt.pushes[:-1],
+        refused_at=now if verdict in (Verdict.REFUSED, Verdict.FRAUD) else attempt.refused_at,
+    )
+
+
+def judge(  # noqa: PLR0913, PLR0917 - the attempt and all that it is judged by
+    question: Question,
+    attempt: Attempt,
+    verdict: Verdict,
+    now: datetime,
+    policy: Policy,
+    rests_until: datetime | None = None,
+) -> Step | None:
+    """Decide what a verdict on an attempt means for its question; None: nothing.
+
+    `attempt` is as it will be stored; nobody gets a push before `rests_until`. A proof counts only while the
+    *yes* for which it was asked is the last thing that the person said; a report of fraud counts whenever it
+    comes.
+    """
+    if verdict is Verdict.FRAUD:
+        return _escalate(question, attempt, now, policy)
+    if not _counts(question, attempt):
+        return Step(question=question, ignored=verdict) if verdict in _APPROVALS else None
+    if verdict is Verdict.APPROVED:
+        return _prove(question, now, policy)
+    reason = _REASONS.get(verdict, Reason.FACTOR_UNAVAILABLE)
+    return _fail(question, attempt, reason, now, policy, retry_at=find_wait(attempt, now, rests_until))
+
+
+_APPROVALS: Final = frozenset({Verdict.APPROVED, Verdict.OTHER_PERSON})
+
+
+def _prove(question: Question, now: datetime, policy: Policy) -> Step:
+    at = question.after_assignments(now)
+    if not could_stand(question, policy):  # the settings have changed since the click: it is a retraction
+        kept = _settle(question, at, idle_changes=question.idle_changes + 1)
+        return _report_step(question, with_card(kept, at, policy), at, policy)
+    proved = _settle(question, at, standing=Outcome.YES, reason="", proved_at=at)
+    return _report_step(question, with_card(proved, at, policy), at, policy)
+
+
+def _fail(  # noqa: PLR0913 - as `judge`
+    question: Question,
+    attempt: Attempt,
+    reason: Reason,
+    now: datetime,
+    policy: Policy,
+    *,
+    retry_at: datetime | None,
+) -> Step:
+    """End an attempt without a proof. What a person said stands; what the bot decided gives way."""
+    at = question.after_assignments(now)
+    # One that the provider never took counts towards no limit.
+    was_tried = attempt.sent_at is not None or reason is Reason.FACTOR_NO_DEVICE
+    counted = change_question(question, proofs=question.proofs - (not was_tried))
+    again = {
+        "proofs": counted.proofs,
+        "retry_at": None if is_exhausted(counted) else retry_at,
+        "idle_changes": question.idle_changes + (question.standing is not None),
+    }
+    if question.standing is not None and _is_human(question):
+        after = _settle(question, at, **again)
+        return _report_step(question, with_card(after, at, policy), at, policy, reason=reason)
+    after = _settle(question, at, standing=Outcome.UNPROVEN, reason=reason, **again)
+    return _report_step(question, with_card(after, at, policy), at, policy)
+
+
+def _escalate(question: Question, attempt: Attempt, now: datetime, policy: Policy) -> Step:
+    """Record that the person reported a fraud on their device."""
+    at = question.after_assignments(now)
+    code = "" if _counts(question, attempt) else question.proof_code
+    if question.standing is Outcome.NO:
+        after = _settle(question, at, proof_code=code)
+        return _report_step(question, with_card(after, at, policy), at, policy, reason=Reason.FACTOR_FRAUD)
+    after = _settle(
+        question,
+        at,
+        standing=Outcome.NO,
+        reason=Reason.FACTOR_FRAUD,
+        is_unsure=False,
+        proved_at=None,
+        proof_code=code,
+    )
+    return _report_step(question, with_card(after, at, policy), at, policy)
+
+
+def _settle(question: Question, at: datetime, **changes: object) -> Question:
+    settled = {
+        "deadline": None,
+        "proof_code": "",
+        "reports": question.reports + 1,
+        "settled_at": at,
+        "due_at": at,
+        "attempts": 0,
+        "paced": False,
+    }
+    return change_question(question, **(settled | changes))
+
+
+def _report_step(
+    before: Question, after: Question, at: datetime, policy: Policy, *, reason: Reason | None = None
+) -> Step:
+    report: Report = report_on(before, after, at=at, policy=policy, reason=reason)
+    return Step(question=after, report=report)
+
+
+def _say(question: Question, answer: Answer, ticket: Ticket, policy: Policy, **changes: object) -> Question:
+    """Return the question with a *yes* that does not count yet. The click proves the post."""
+    at = question.after_assignments(answer.at)
+    place = question.message_ref or answer.message_ref
+    is_first_proof = not question.ts and question.standing is None
+    said = {
+        "state": State.ASKED,
+        "channel": place.channel if place else "",
+        "ts": place.ts if place else "",
+        "asked_at": question.asked_at or answer.at,
+        "in_doubt_since": None,
+        "attempts": 0,
+        "paced": False,
+        "deadline": policy.deadline(question, answer.at + ticket.lag)
+        if is_first_proof
+        else question.deadline,
+        "said": answer.choice,
+        "answered_at": at,
+        "clicked_at": answer.clicked_at or question.clicked_at,
+        "first_answered_at": question.first_answered_at or at,
+        "answers": question.answers + (question.said != answer.choice),
+        "unreported": question.unreported + 1,
+        "due_at": at + REDRAW_GRACE,
+    }
+    return change_question(question, **(said | changes))
+
+
+def _counts(question: Question, attempt: Attempt | None) -> bool:
+    """Whether the question's last *yes* waits for this attempt."""
+    if attempt is None or not question.proof_code:
+        return False
+    return (question.ref, question.proof_code) == (attempt.ref, attempt.code)
+
+
+def _is_human(question: Question) -> bool:
+    return is_human(question.standing, question.reason)
