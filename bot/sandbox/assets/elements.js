@@ -63,3 +63,7 @@ export function radio({ group, value, words, checked, onchange }) {
 export function clockTime(seconds) {
   return new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
+
+// What a summary's click does, before the browser opens or closes its details. Their `toggle` event is no help: it
+// comes later, and for an element that was built open as well, so a live update in between would undo the click.
+export const onUnfold = (keep) => (event) => keep(!event.currentTarget.parentElement.open);

@@ -1,7 +1,7 @@
 // What a reload keeps: who is looked at, what is open, typed and scrolled. It lasts as long as the tab.
 
 const KEY = "triage-bot-sandbox";
-// What speaks of one sandbox's messages and answers, and says nothing of those of the next.
+// What concerns one sandbox's messages and answers, and not those of the next.
 const OF_ONE_SANDBOX = ["seen", "unfolded", "bodies", "typed", "sent"];
 const SCROLLED = ["messages", "home", "alerts", "people-list", "part-mozdef", "part-received"];
 
@@ -32,7 +32,7 @@ export function restoreScroll() {
 
 export const isAtEnd = (box) => box.scrollHeight - box.scrollTop - box.clientHeight < 80;
 
-// Whoever is at the end of a conversation stays there, also if it has grown.
+// A reader at the end of a conversation stays there, even if it has grown.
 function keepScroll() {
   const tops = SCROLLED.map((id) => [id, document.getElementById(id)])
     .map(([id, box]) => [id, id === "messages" && isAtEnd(box) ? null : box.scrollTop]);

@@ -1,5 +1,5 @@
 // A conversation: its messages, their threads, and the replies that were broadcast to it.
-import { arrange, byId, clockTime, element } from "./elements.js";
+import { arrange, byId, clockTime, element, onUnfold } from "./elements.js";
 import { blockKit } from "./blocks.js";
 import { isAtEnd, recall, remember } from "./memory.js";
 import { mrkdwn } from "./mrkdwn.js";
@@ -26,7 +26,11 @@ export function keepInView(name) {
 export function showMessage(channel, ts) {
   const found = byId("messages").querySelector(`[data-message="${CSS.escape(`${channel} ${ts}`)}"]`);
   if (!found) return;
-  found.closest("details")?.setAttribute("open", "");
+  const thread = found.closest("details");
+  if (thread) {
+    thread.open = true;
+    keepUnfolded(thread.closest("[data-message]").dataset.message, true);
+  }
   found.scrollIntoView({ block: "center" });
   found.focus({ preventScroll: true });
   found.classList.add("is-target");
@@ -94,12 +98,16 @@ function content(message, slack) {
 
 function thread(message, slack) {
   const count = message.replies.length;
-  return element("details", { class: "thread", open: message.open,
-    // `unfolded` says whether a message's thread is open, once somebody has opened or closed it.
-    ontoggle: (event) => remember("unfolded", { ...recall("unfolded", {}), [nameOf(message)]: event.currentTarget.open }) },
-  element("summary", { "data-control": "thread" }, count === 1 ? "1 reply in the thread" : `${count} replies in the thread`),
+  return element("details", { class: "thread", open: message.open },
+  element("summary", { "data-control": "thread", onclick: onUnfold((isOpen) => keepUnfolded(nameOf(message), isOpen)) },
+    count === 1 ? "1 reply in the thread" : `${count} replies in the thread`),
   element("div", { class: "replies" }, message.replies.map((reply) => element("div",
     { class: `reply ${reply.only_for ? "is-ephemeral" : ""}`, tabindex: "-1",
       "data-message": reply.broadcast ? null : nameOf(reply) },
     messageHead(reply, slack), ...content({ ...reply, broadcast: false }, slack)))));
+}
+
+// `unfolded` says whether a message's thread is open, once somebody has opened or closed it.
+function keepUnfolded(name, isOpen) {
+  remember("unfolded", { ...recall("unfolded", {}), [name]: isOpen });
 }

@@ -32,7 +32,7 @@ function build(view, slack) {
   const before = recall("typed");
   const typed = shown ? values() : before?.view === view.id ? before.values : {};
   shown = { view, user: slack.user };
-  const fields = { ...slack, input: (block) => field(block, typed), press: () => {} };
+  const fields = { ...slack, input: (block) => field(block, typed, slack.people), press: () => {} };
   byId("modal-title").replaceChildren(view.title ?? "");
   byId("modal-blocks").replaceChildren(...blockKit(view.blocks, fields));
   byId("modal-close").replaceChildren(view.close ?? "Cancel");
@@ -41,20 +41,30 @@ function build(view, slack) {
   tell({});
 }
 
-function field(block, typed) {
+function field(block, typed, people) {
   const [id, made] = [`input-${block.block_id}`, block.element];
-  const input = element(made.multiline ? "textarea" : "input", {
-    id, class: "modal-input", rows: made.multiline ? 5 : null, autocomplete: "off", autofocus: true,
-    "data-block": block.block_id, "data-action": made.action_id, maxlength: made.max_length ?? 3000,
-    placeholder: made.placeholder?.text, "aria-required": block.optional ? null : "true",
-    "aria-describedby": `${id}-hint ${id}-error` });
-  input.value = typed[block.block_id]?.[made.action_id] ?? made.initial_value ?? "";
+  const input = control(made, people, {
+    id, class: "modal-input", autocomplete: "off", autofocus: true,
+    "data-block": block.block_id, "data-action": made.action_id,
+    "aria-required": block.optional ? null : "true", "aria-describedby": `${id}-hint ${id}-error` });
+  input.value = typed[block.block_id]?.[made.action_id] ?? made.initial_value ?? made.initial_user ?? "";
   return element("div", { class: "block field" },
     element("label", { for: id }, plainText(block.label),
       block.optional ? element("span", { class: "aside" }, " optional") : null),
     input,
     element("p", { class: "field-error", id: `${id}-error`, hidden: true }),
     element("p", { class: "aside", id: `${id}-hint`, hidden: !block.hint }, textObject(block.hint)));
+}
+
+// A text, or a choice among all people of the workspace, as Slack's own lists them: bots and guests, too.
+function control(made, people, attributes) {
+  if (made.type === "users_select") {
+    const choices = Object.entries(people).map(([id, name]) => element("option", { value: id }, name));
+    return element("select", attributes,
+      element("option", { value: "" }, made.placeholder?.text ?? "Choose a person"), ...choices);
+  }
+  return element(made.multiline ? "textarea" : "input", { ...attributes, rows: made.multiline ? 5 : null,
+    maxlength: made.max_length ?? 3000, placeholder: made.placeholder?.text });
 }
 
 const inputs = () => [...byId("modal-blocks").querySelectorAll(".modal-input")];

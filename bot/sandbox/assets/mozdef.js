@@ -11,7 +11,7 @@ import { viewAs } from "./slack.js";
 const OWN = "own";
 const OTHER = "other";
 const CONFIDENCES = ["lowest", "low", "moderate", "high", "highest"];
-// The fields that a reload keeps, beside the two choices.
+// The fields that a reload keeps, besides the two choices.
 const FIELDS = ["alert-label", "alert-summary", "alert-facts", "alert-occurred", "alert-person", "alert-address"];
 const STATUS_WORDS = { open: "waiting", acknowledged: "acknowledged", manual: "manual", escalated: "escalated" };
 

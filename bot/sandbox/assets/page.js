@@ -4,6 +4,7 @@ import { arrange, byId, element } from "./elements.js";
 import { rememberSandbox, restoreScroll } from "./memory.js";
 import { showMozdef } from "./mozdef.js";
 import { showReceived, spokenReceipt } from "./received.js";
+import { showPhone } from "./phone.js";
 import { follow, post } from "./server.js";
 import { showSlack } from "./slack.js";
 
@@ -38,6 +39,7 @@ function draw(state) {
   showHealth(state);
   showMozdef(state);
   showSlack(state);
+  showPhone(state.phone);
   showReceived(state);
   document.body.dataset.ready = String(state.health.ready);
 }

@@ -1,5 +1,5 @@
 // What MozDef receives: every message on the response queue, and what a stock MozDef does with it.
-import { arrange, byId, clockTime, element } from "./elements.js";
+import { arrange, byId, clockTime, element, onUnfold } from "./elements.js";
 import { recall, remember } from "./memory.js";
 
 const STATUSES = {
@@ -43,6 +43,8 @@ function titleOf(receipt) {
   if (receipt.queue === "dead-letter") return "The bot rejected a request";
   if (!receipt.kept) return "MozDef discards this";
   if (receipt.status) return receipt.label || receipt.response;
+  if (receipt.question) return "The security team asks back";
+  if (receipt.inReplyTo !== undefined && receipt.inReplyTo !== null) return receipt.comment ? "They replied" : "Not asked back";
   if (receipt.comment) return "They added a note";
   return receipt.retracted ? "They changed their mind" : receipt.label || "A note";
 }
@@ -74,11 +76,11 @@ function card(look, receipt, { chip, words, counts = null }) {
     receipt.before ? element("p", { class: "receipt-words" }, change(receipt), ".") : null,
     element("p", { class: "receipt-words" }, words),
     counts ? element("p", { class: "receipt-words" }, "What counts: ", element("b", {}, counts)) : null,
-    receipt.comment ? element("blockquote", { class: "comment" }, receipt.comment) : null,
+    receipt.comment || receipt.question
+      ? element("blockquote", { class: "comment" }, receipt.comment || receipt.question) : null,
     receipt.reason ? element("p", { class: "receipt-words aside" }, "Reason: ", element("code", {}, receipt.reason)) : null,
-    element("details", { open: recall("bodies", []).includes(receipt.number),
-      ontoggle: (event) => keepBody(receipt.number, event.currentTarget.open) },
-      element("summary", { "data-control": "body" }, element("span", {}, "Body"),
+    element("details", { open: recall("bodies", []).includes(receipt.number) },
+      element("summary", { "data-control": "body", onclick: onUnfold((isOpen) => keepBody(receipt.number, isOpen)) }, element("span", {}, "Body"),
         element("time", {}, clockTime(receipt.received_at))),
       element("pre", { class: "json", tabindex: "0" }, ...coloured(receipt.body))));
 }

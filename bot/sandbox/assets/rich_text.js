@@ -1,4 +1,4 @@
-// Renders blocks of rich text as DOM nodes. Nothing in them is parsed: a text is shown as it is.
+// Renders blocks of rich text as DOM nodes. Nothing in them is parsed: a text is shown literally.
 import { dateWords } from "./dates.js";
 import { element } from "./elements.js";
 

@@ -33,8 +33,8 @@ export function showSent(state) {
   told = words;
 }
 
-// Side by side, the question appears before the reader's eyes; below each other, whoever still looks at the button
-// is led there.
+// Side by side, the question appears before the reader's eyes; below each other, a reader who still looks at the
+// button is taken there.
 function lead(at) {
   const { top, bottom } = byId("sent").getBoundingClientRect();
   if (NARROW.matches && at === "part-slack" && bottom > 0 && top < innerHeight) byId(at).scrollIntoView();
