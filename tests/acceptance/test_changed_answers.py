@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 import pytest
+from wording import WORDING
 from world import World, paragraphs, until
 
 #: How far apart two reports of one alert must be: standard queues do not keep order.
@@ -94,9 +95,9 @@ def test_no_and_then_yes_stays_escalated_and_mozdef_gets_a_note_of_the_retractio
 def test_whoever_takes_back_a_no_is_told_that_the_security_team_still_comes(world: World) -> None:
     def look() -> str:
         told = [text for one in world.slack.questions("falling") for text in paragraphs(one)]
-        return next((text for text in told if "still get in touch" in text), "")
+        return next((text for text in told if WORDING["answer"]["retracted"] in text), "")
 
-    assert "Understood" not in until(look, what="the kind words")
+    assert WORDING["answer"]["yes"] not in until(look, what="the kind words")
 
 
 def test_a_change_that_mozdef_would_take_for_a_repeat_is_sent_as_a_note(world: World) -> None:

@@ -17,9 +17,10 @@ from wording import WORDING
 from world import World, until
 
 from bot.cli.parser import main
+from bot.clock import utc_now
 from bot.store import open_store
 from bot.triage import asking_rules
-from bot.triage.model import Change, Confidence, TriageRequest, utc_now
+from bot.triage.model import Change, Confidence, TriageRequest
 from bot.triage.policy import Policy
 
 #: How long a report waits for MozDef here: one that was written just before the move goes after it.

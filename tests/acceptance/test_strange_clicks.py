@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from wording import WORDING
 from world import ADA, ALAN, GRACE, World, newcomer, until
 from world.faults import slow
 from world.slack import ref_of
@@ -29,7 +30,8 @@ def assert_unanswered(world: World, identifier: str) -> None:
     assert (row["state"], row["said"], row["outcome"], row["reports"]) == ("asked", None, None, [])
 
 
-def until_told(world: World, user: str, words: str) -> None:
+def until_told(world: World, user: str, refusal: str) -> None:
+    words = WORDING["refusal"][refusal]
     until(lambda: any(words in text for text in world.slack.told(user)), what=f"{user} is told of {words!r}")
 
 
@@ -37,18 +39,18 @@ UNKNOWN_REF = "0" * 32 + "." + "1" * 32
 
 
 @pytest.mark.parametrize(
-    ("choice", "forged", "words"),
+    ("choice", "forged", "refusal"),
     [
-        ("yes", {"user": GRACE}, "put to somebody else"),
-        ("no", {"team": "T0ELSEWHERE"}, "another workspace"),
-        ("yes", {"value": lambda _: UNKNOWN_REF}, "This question is closed"),
-        ("yes", {"value": lambda ref: ref[:-1] + "!"}, "This question is closed"),
-        ("yes", {"value": str.upper}, "This question is closed"),
-        ("wrongUser", {"value": lambda ref: ref}, "not one of the answers"),
+        ("yes", {"user": GRACE}, "other_person"),
+        ("no", {"team": "T0ELSEWHERE"}, "other_workspace"),
+        ("yes", {"value": lambda _: UNKNOWN_REF}, "closed"),
+        ("yes", {"value": lambda ref: ref[:-1] + "!"}, "closed"),
+        ("yes", {"value": str.upper}, "closed"),
+        ("wrongUser", {"value": lambda ref: ref}, "not_offered"),
     ],
 )
 def test_a_forged_click_changes_nothing_and_whoever_clicked_is_told(
-    world: World, choice: str, forged: dict[str, Any], words: str
+    world: World, choice: str, forged: dict[str, Any], refusal: str
 ) -> None:
     identifier, question = world.ask(user="alan@example.com", identityConfidence="high")
     if "value" in forged:
@@ -58,7 +60,7 @@ def test_a_forged_click_changes_nothing_and_whoever_clicked_is_told(
 
     assert click.acknowledged
     assert_unanswered(world, identifier)
-    until_told(world, forged.get("user", ALAN), words)
+    until_told(world, forged.get("user", ALAN), refusal)
 
 
 def test_a_copy_of_the_buttons_in_another_conversation_answers_nothing(world: World) -> None:
@@ -75,7 +77,7 @@ def test_a_copy_of_the_buttons_in_another_conversation_answers_nothing(world: Wo
 
     assert click.acknowledged
     assert_unanswered(world, identifier)
-    until_told(world, ADA, "another conversation")
+    until_told(world, ADA, "other_conversation")
 
 
 def test_the_same_click_again_makes_no_second_report(world: World) -> None:
@@ -97,7 +99,7 @@ def test_somebody_who_keeps_changing_their_mind_is_told_at_last_that_it_stays(wo
 
     # The first answer, and 20 changes that raise nothing.
     assert len(world.known_row(identifier)["reports"]) == 21
-    until_told(world, ADA, "changed your answer many times")
+    until_told(world, ADA, "too_many_changes")
 
 
 #: A question takes four choices that each raise what stands; a person takes three questions at once.

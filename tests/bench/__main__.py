@@ -19,6 +19,7 @@ from .growth import measure_growth
 from .measures import PARTS, judge
 from .plot import write_plot
 from .profiling import profile_worker
+from .proofs import measure_proofs
 from .report import Others, binding, comparison, conclude, describe, machine
 from .runs import CONCURRENCY, Effort, Plan, run_rounds
 from .texts import measure_texts
@@ -30,6 +31,7 @@ _QUICKLY: Final[Mapping[str | None, Mapping[str, Any]]] = {
     "growth": {"rounds": 1, "cycles": 20, "sizes": [0, 1000]},
     "workers": {"rounds": 1, "workers": 2, "requests": 10, "flood": 30, "limit": [20.0, 1.0]},
     "texts": {"texts": 20},
+    "proofs": {"proofs": 20, "clicks": 10, "latency": 0.5, "settled": 0.5},
 }
 
 
@@ -71,6 +73,7 @@ _COMMANDS: Final[Mapping[str | None, Callable[[argparse.Namespace], int]]] = {
     None: _compare,
     "growth": measure_growth,
     "profile": profile_worker,
+    "proofs": measure_proofs,
     "texts": measure_texts,
     "workers": measure_workers,
 }
@@ -110,7 +113,8 @@ def _read_options() -> argparse.Namespace:
     workers = commands.add_parser("workers", help="what three workers on one table do")
     texts = commands.add_parser("texts", help="what hostile texts cost")
     profile = commands.add_parser("profile", help="where the worker's time goes, by py-spy")
-    for each in (parser, growth, workers, texts):
+    proofs = commands.add_parser("proofs", help="what many people in proof do to everybody else")
+    for each in (parser, growth, workers, texts, proofs):
         each.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     _add_comparison(parser)
     growth.add_argument("--sizes", type=int, nargs="+", default=[0, 10_000, 1_000_000], help="ascending")
@@ -118,6 +122,16 @@ def _read_options() -> argparse.Namespace:
     growth.add_argument("--cycles", type=int, default=500, help="of a round")
     growth.add_argument("--folder", type=Path, help="where there is room for the stores (2 GB a million)")
     _add_workers(workers)
+    proofs.add_argument("--proofs", type=int, default=1000, help="people who press yes at once")
+    proofs.add_argument("--latency", type=float, default=30.0, help="seconds that each answer takes")
+    proofs.add_argument("--clicks", type=int, default=1000, help="of others meanwhile")
+    proofs.add_argument("--interval", type=float, default=0.1, help="seconds between two of those")
+    proofs.add_argument(
+        "--settled",
+        type=float,
+        default=35.0,
+        help="seconds until memory is read; connections are kept for 15 after their last use",
+    )
     texts.add_argument("--texts", type=int, default=1000)
     texts.add_argument("--seed", type=int, default=2026)
     profile.add_argument("--output", type=Path, default=Path("profile"), metavar="FOLDER")

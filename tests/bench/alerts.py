@@ -38,11 +38,16 @@ def channel_id(number: int) -> str:
     return f"D0P{number:08}"
 
 
-def request_body(number: int) -> str:
+#: The kind of alert that the bench sends, and the one whose *yes* may need a proof.
+LABEL: Final = "sensitive_host_session"
+PROVED_LABEL: Final = "proved"
+
+
+def request_body(number: int, label: str = LABEL) -> str:
     """Return the request, as MozDef sends it."""
     request = {
         "identifier": identifier(number),
-        "alert": "sensitive_host_session",
+        "alert": label,
         "summary": _SUMMARY.format(n=number, last=number % 250),
         "user": address(number),
         "identityConfidence": "lowest",

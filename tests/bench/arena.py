@@ -39,9 +39,20 @@ class Arena:
         self._name = contestant.name
         self._processes: list[ContestantProcess] = []
         tls = ("--certificate", str(certificates.shown)) if certificates else ()
+        factor = ("--provider",) if contestant.needs_provider else ()
         link = () if contestant.link_has_tls else ("--bare-link",)
         self._stand_ins = subprocess.Popen(  # noqa: S603 - a program of the bench's own
-            [sys.executable, "-P", "-m", "tests.bench.stand_ins", *tls, *link, "--first", str(first)],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "tests.bench.stand_ins",
+                *tls,
+                *link,
+                *factor,
+                "--first",
+                str(first),
+            ],
             env={**os.environ, "PYTHONPATH": str(HOME)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

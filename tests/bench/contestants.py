@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -33,6 +34,7 @@ class Contestant:
     share: float = 1.0
     #: The SDK's synchronous client speaks TLS to port 443 only: its link goes without.
     link_has_tls: bool = True
+    needs_provider: bool = False  #: of a second factor
 
 
 OURS: Final = Contestant(name="ours", program=("-m", "bot", "run"))
@@ -120,12 +122,20 @@ def _environment(addresses: Mapping[str, str], trusted: Path | None) -> dict[str
         "SLACK_BOT_TOKEN": BOT_TOKEN,
         "SLACK_APP_TOKEN": APP_TOKEN,
         **addresses,
+        "OPEN_PER_PERSON": "100",  # few people get all questions, and answer them at once
         "MOZDEF_SYNC_SECONDS": "0",  # the wait for MozDef costs nothing and would take 90 s of each run
         "AWS_REGION": "us-west-2",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
         "AWS_EC2_METADATA_DISABLED": "true",
+        **_allocator_settings(),
     }
     if trusted is not None:
         environment |= {"SSL_CERT_FILE": str(trusted), "AWS_CA_BUNDLE": str(trusted)}
     return environment
+
+
+def _allocator_settings() -> dict[str, str]:
+    """Return the unit's settings of glibc's allocator, which all contestants get."""
+    unit = (HOME / "systemd/triage-bot.service").read_text(encoding="utf-8")
+    return dict(re.findall(r"^Environment=(MALLOC_\w+)=(\w+)$", unit, re.MULTILINE))

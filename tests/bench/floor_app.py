@@ -33,7 +33,9 @@ _LABELS: Final = {
     "notSure": "I'm not sure",
     "wrongUser": "That is somebody else",
 }
-_ABOUT: Final = "Sent by the security team's bot. It never asks for a password, nor to go to another site."
+_ABOUT: Final = (
+    "Sent by the security team's bot. It never asks for a password or a code, nor to visit another site."
+)
 
 
 #: As the worker posts: nothing in a `text` is parsed, and no link is unfolded.

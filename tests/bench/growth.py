@@ -12,8 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from bot.clock import utc_now
 from bot.store import OpenStore, open_store
-from bot.triage.model import Work, utc_now
+from bot.triage.model import Work
 
 from .arena import Arena
 from .certificates import Certificates, make_certificates

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .alerts import LABEL, PROVED_LABEL
+
 
 @dataclass(kw_only=True, slots=True)
 class Cycle:
     """One alert on its way."""
 
     number: int
+    label: str = LABEL
     asked: bool = False  #: the post was answered
     acknowledged: bool = False  #: the click was
     redrawn: bool = False  #: the message was updated after the click
@@ -36,16 +39,21 @@ class Ledger:
         self.cycles: dict[int, Cycle] = {}
         self.asked = 0  #: alerts that were asked
         self.whole = 0  #: alerts with which nothing is left to do
+        self.unproven = 0  #: alerts whose *yes* was not proved in time
         self.faults: list[str] = []  #: what a contestant did that it must not
         self.on_asked: Callable[[Cycle], None] = lambda _: None
         self.on_whole: Callable[[Cycle], None] = lambda _: None
         self._changed = asyncio.Event()
 
-    def open(self) -> Cycle:
+    def open(self, label: str = LABEL) -> Cycle:
         """Return a new alert."""
-        cycle = Cycle(number=next(self._numbers))
+        cycle = Cycle(number=next(self._numbers), label=label)
         self.cycles[cycle.number] = cycle
         return cycle
+
+    def may_be_unproven(self, number: int) -> bool:
+        """Whether the *yes* to this alert may need a proof."""
+        return self.cycles[number].label == PROVED_LABEL
 
     def note_post(self, number: int, message: Mapping[str, Any]) -> None:
         """Note a question that was put."""

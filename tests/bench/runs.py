@@ -161,7 +161,7 @@ def _clicks(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str
     at_peace = arena.order("clicks", count=count)["acknowledged"]
     flood = _share(contestant, effort.flood)
     flooded = arena.order("clicks_in_flood", count=count, flood=flood)["acknowledged"]
-    return {**_percentiles("click_idle", at_peace), **_percentiles("click_flood", flooded)}
+    return {**percentiles("click_idle", at_peace), **percentiles("click_flood", flooded)}
 
 
 #: What is measured in one run, in this order: clicks before the questions pile up that nobody answers.
@@ -172,7 +172,8 @@ _OVER_TLS: Final[Mapping[str, Callable[[Arena, Contestant, Effort], Mapping[str,
 }
 
 
-def _percentiles(name: str, seconds: Sequence[float]) -> Mapping[str, float]:
+def percentiles(name: str, seconds: Sequence[float]) -> Mapping[str, float]:
+    """Return the p50 and the p99 of spans, in ms."""
     hundredths = quantiles(seconds, n=100, method="inclusive") if len(seconds) > 1 else [*seconds] * 99
     return {f"{name}_p50": hundredths[49] * _MS, f"{name}_p99": hundredths[98] * _MS}
 

@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from aiohttp import WSMsgType, web
+from lean_http import LeanServer, Reply, Request
 
 from .alerts import TEAM, channel_id, number_in, number_of, slack_id, user_object
-from .lean_http import LeanServer, Reply, Request
 from .ledger import Cycle, Ledger
 
 Json = dict[str, Any]

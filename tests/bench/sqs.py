@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lean_http import LeanServer, Reply, Request, aws_reply
+
 from .alerts import address, number_in, request_body
-from .lean_http import LeanServer, Reply, Request, aws_reply
 from .ledger import Ledger
 
 Answer = Callable[[Reply], None]
@@ -94,7 +95,7 @@ class LeanSqs:
         # As long as SQS's own.
         handle = f"{next(self._receipts):0180}"
         self._hidden[handle] = number
-        body = request_body(number)
+        body = request_body(number, self._ledger.cycles[number].label)
         message_id = f"00000000-0000-4000-8000-{number:012}"
         return {"MessageId": message_id, "ReceiptHandle": handle, "Body": body, "MD5OfBody": _md5(body)}
 
@@ -120,7 +121,9 @@ class LeanSqs:
         details = json.loads(body)["details"]
         number = number_in(details["identifier"])
         told = (queue, details["response"], details["user"]["email"])
-        if told != ("responses", "yes", address(number)):
+        if told == ("responses", "wrongUser", address(number)) and self._ledger.may_be_unproven(number):
+            self._ledger.unproven += 1
+        elif told != ("responses", "yes", address(number)):
             self._ledger.faults.append(f"alert {number} was reported as {told}")
         self._ledger.note(number, reported=True)
         return {"MessageId": f"00000000-0000-4000-9000-{number:012}", "MD5OfMessageBody": _md5(body)}

@@ -13,12 +13,18 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from typing import Final
+
+from table_server import TableServer
 
 from bot.slack.connections import CONNECTIONS
+from bot.store.dynamodb.schema import table_description
 
-from .dynamodb import DynamoStandIn
 from .slack import MessageLimit
 from .workloads import PATIENCE, Json, Workloads
+
+#: The table of several workers.
+TABLE: Final = "bench"
 
 
 class StandIns(Workloads):
@@ -26,20 +32,24 @@ class StandIns(Workloads):
 
     def __init__(self, *, first: int) -> None:
         super().__init__(first=first)
-        self._dynamodb = DynamoStandIn(self.ledger)
+        self._dynamodb = TableServer(on_fault=self.ledger.faults.append)
+        self._dynamodb.create(table_description(TABLE))
 
-    async def start(self, tls: ssl.SSLContext | None, *, bare_link: bool) -> Json:
+    async def start(self, tls: ssl.SSLContext | None, *, bare_link: bool, provider: bool) -> Json:
         """Serve; return the variables that lead here."""
         asyncio.get_running_loop().set_exception_handler(self._note_fault)
         await self.slack.links.start(None if bare_link else tls)
-        for server in (self.slack.server, self.sqs.server, self._dynamodb.server):
+        for server in (self.slack.server, self.sqs.server, self._dynamodb.http):
             await server.start(tls)
+        if provider:
+            await self.provider.server.start(tls)
         return {
+            **(self.provider.environment() if provider else {}),
             "SLACK_API_URL": f"{self.slack.server.address}/api/",
             "REQUEST_QUEUE_URL": self.sqs.url("requests"),
             "RESPONSE_QUEUE_URL": self.sqs.url("responses"),
             "AWS_ENDPOINT_URL_SQS": self.sqs.server.address,
-            "AWS_ENDPOINT_URL_DYNAMODB": self._dynamodb.server.address,
+            "AWS_ENDPOINT_URL_DYNAMODB": self._dynamodb.http.address,
         }
 
     async def obey(self, order: Json) -> Json:
@@ -78,6 +88,9 @@ class StandIns(Workloads):
     async def set_latency(self, seconds: float) -> None:
         self.slack.latency = seconds
 
+    async def set_provider_latency(self, seconds: float) -> None:
+        self.provider.latency = seconds
+
     async def calls(self) -> Json:
         return {"calls": self.sqs.calls, "polls": self.sqs.polls}
 
@@ -95,7 +108,7 @@ async def serve(options: argparse.Namespace) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if options.certificate else None
     if tls is not None:
         tls.load_cert_chain(options.certificate)
-    _say(await stand_ins.start(tls, bare_link=options.bare_link))
+    _say(await stand_ins.start(tls, bare_link=options.bare_link, provider=options.provider))
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
@@ -112,5 +125,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--certificate", help="a file with key and certificate; without, there is no TLS")
     parser.add_argument("--bare-link", action="store_true", help="no TLS for the websocket")
+    parser.add_argument("--provider", action="store_true", help="one of a second factor, too")
     parser.add_argument("--first", type=int, default=0, help="the number of the first alert")
     asyncio.run(serve(parser.parse_args()))

@@ -48,6 +48,7 @@ async def test_every_contestant_completes_every_cycle_and_is_measured_in_all_res
         ("growth", "1,000"),  # a store that grew
         ("texts", f"Home of {OPEN_MAX}"),  # hostile ones
         ("workers", "refused with 429"),  # that share a table, beside one
+        ("proofs", "20 yes at once"),
     ],
 )
 async def test_each_other_measurement_is_made(command: str, measured: str) -> None:

@@ -13,13 +13,15 @@ from statistics import quantiles
 from typing import Final
 
 from bot.cli.output.questions import render_list, render_question
+from bot.clock import utc_now
 from bot.settings.messages import load_messages
 from bot.slack.render.card import CardLinks, card_message
 from bot.slack.render.home import OPEN_MAX, home_view
 from bot.slack.render.question import question_message
 from bot.sqs.wire import decode_request
 from bot.triage.asking_rules import accept, new_ref
-from bot.triage.model import Trail, TriageRequest, utc_now
+from bot.triage.listing import Listed
+from bot.triage.model import Trail, TriageRequest
 from bot.triage.policy import Policy
 from bot.worker.log import LineFormatter
 from bot.worker.views import question_view, trail_view
@@ -98,7 +100,9 @@ def _costs(text: str) -> Mapping[str, float]:
     works: Mapping[str, Callable[[], object]] = {
         "question": lambda: question_message(question, wording, policy),
         "card": lambda: card_message(question, wording, policy, links),
-        f"Home of {OPEN_MAX}": lambda: home_view([question] * OPEN_MAX, [], wording, policy),
+        f"Home of {OPEN_MAX}": lambda: home_view(
+            Listed(unanswered=[question] * OPEN_MAX), wording, policy, links=CardLinks(workspace="")
+        ),
         "decoding": lambda: decode_request(body),
         "a line of the log": lambda: LineFormatter().format(record),
         "list": lambda: render_list([view], now),

@@ -11,9 +11,9 @@ from typing import Final
 
 from .arena import Arena
 from .contestants import OURS, Contestant, cores
-from .dynamodb import TABLE
 from .measures import Figures, PromiseResult
 from .report import Others, binding, conclude, describe, tell
+from .stand_ins import TABLE
 
 #: Seconds that each call to Slack takes.
 _LATENCY: Final = 0.1

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
 
+from .alerts import LABEL, PROVED_LABEL
 from .ledger import Cycle, Ledger
+from .provider import LeanProvider
 from .slack import LeanSlack
 from .sqs import LeanSqs
 
@@ -28,6 +30,7 @@ class Workloads:
         self.ledger = Ledger(first=first)
         self.slack = LeanSlack(self.ledger)
         self.sqs = LeanSqs(self.ledger)
+        self.provider = LeanProvider()
         self._clicks: set[asyncio.Task[float]] = set()
 
     async def cycles(self, count: int, concurrency: int) -> None:
@@ -48,12 +51,12 @@ class Workloads:
         await self.ledger.until(lambda: self.ledger.whole >= target, seconds=PATIENCE)
         self.ledger.on_asked = self.ledger.on_whole = lambda _: None
 
-    async def flood(self, count: int) -> Json:
+    async def flood(self, count: int, label: str = LABEL) -> Json:
         """Put so many requests at once; return the `seconds` until all are asked. Nobody answers."""
         target = self.ledger.asked + count
         began = time.monotonic()
         for _ in range(count):
-            self._put()
+            self._put(label)
         await self.ledger.until(lambda: self.ledger.asked >= target, seconds=PATIENCE)
         return {"seconds": time.monotonic() - began}
 
@@ -82,19 +85,49 @@ class Workloads:
         await self._until_whole(questions[: len(clicks)])
         return {"acknowledged": seconds}
 
-    async def _questions(self, count: int) -> list[Cycle]:
+    async def clicks_beside_proofs(self, proofs: int, count: int, interval: float) -> Json:
+        """Ask so many whose *yes* may need a proof, let them all press at once, and others one by one.
+
+        Return how soon the clicks of the others are `acknowledged`, and the `seconds` until nothing is left
+        to do for the first.
+        """
+        proved, others = await self._questions(proofs, PROVED_LABEL), await self._questions(count)
+        began = time.monotonic()
+        pressed = [asyncio.create_task(self._press(cycle)) for cycle in proved]
+        whole = asyncio.create_task(self._until_whole(proved))
+        whole.add_done_callback(lambda _: ended.append(time.monotonic()))
+        ended: list[float] = []
+        acknowledged = []
+        for cycle in others:
+            acknowledged.append(await self._press(cycle))
+            await asyncio.sleep(interval)
+        await asyncio.gather(*pressed, whole)
+        await self._until_whole(others)
+        return {"acknowledged": acknowledged, "seconds": ended[0] - began, "unproven": self.ledger.unproven}
+
+    async def _press(self, cycle: Cycle) -> float:
+        """Press *yes*; return how soon that is acknowledged, though it be later than Slack waits."""
+        began = time.monotonic()
+        try:
+            return await self.slack.click(cycle)
+        except TimeoutError:
+            self.ledger.note(cycle.number, acknowledged=True)
+            return time.monotonic() - began
+
+    async def _questions(self, count: int, label: str = LABEL) -> list[Cycle]:
         known = len(self.ledger.cycles)
-        await self.flood(count)
+        await self.flood(count, label)
         questions = list(islice(self.ledger.cycles.values(), known, None))
         await self.ledger.until(lambda: all(each.taken for each in questions), seconds=PATIENCE)
         await asyncio.sleep(0.5)
         return questions
 
     async def _until_whole(self, cycles: Sequence[Cycle]) -> None:
-        await self.ledger.until(lambda: all(cycle.is_whole for cycle in cycles), seconds=PATIENCE)
+        patience = PATIENCE + 2 * self.provider.latency
+        await self.ledger.until(lambda: all(cycle.is_whole for cycle in cycles), seconds=patience)
 
-    def _put(self) -> None:
-        self.sqs.put(self.ledger.open().number)
+    def _put(self, label: str = LABEL) -> None:
+        self.sqs.put(self.ledger.open(label).number)
 
     def _click(self, cycle: Cycle) -> None:
         click = asyncio.create_task(self.slack.click(cycle))

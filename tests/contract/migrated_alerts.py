@@ -18,7 +18,10 @@ from bot.store.dynamodb.table import Caller, Table
 from bot.store.migration.copies import Copies
 from bot.store.migration.migrate import Migration, MigrationResult, patient_retries
 from bot.store.migration.source import SqliteSource
-from bot.triage.asking_rules import CLAIM_LEASE
+from bot.triage.asking_rules import CLAIM_LEASE, row_key
+from bot.triage.assignments import Assignment, AssignmentKind
+from bot.triage.factor import Attempt
+from bot.triage.inquiry import Delivery, Inquiry
 from bot.triage.model import Change, Choice, OutboxRow, Question, State
 from bot.triage.outcomes import Outcome
 
@@ -48,6 +51,50 @@ ANSWERED = {
     "reports": 2,
     "shown": 2,
 }
+PROVING = {
+    "needs_factor": True,
+    "proofs": 1,
+    "proof_code": "CODE23",
+    "retry_at": NOON,
+    "proved_at": NOON,
+    "unreported": 1,
+}
+ATTEMPT = Attempt(
+    subject="ada@example.com",
+    version=1,
+    ref="ref",
+    code="CODE23",
+    started_at=NOON,
+    due_at=NOON,
+    sent_at=NOON,
+    push_id="push-1",
+    interval=SECOND,
+    dead_at=NOON + SECOND,
+    pushes=(NOON,),
+    refused_at=NOON,
+)
+INQUIRY = Inquiry(
+    identifier="asked-back",
+    number=1,
+    ref=f"{row_key('asked-back')}.{'ab' * 16}",
+    version=1,
+    text="Was it the *laptop*? 🦊",
+    slack_id="U0GRACE",
+    slack_name="grace",
+    window="0123456789abcdef",
+    sequence=1,
+    accepted_at=NOON - HOUR,
+    delivery=Delivery.CLAIMED,
+    due_at=NOON - SECOND,
+    attempts=1,
+    claimed_at=NOON - SECOND,
+    in_doubt_since=NOON - SECOND,
+    channel="D0ADA",
+    ts="1764000009.000100",
+    asked_at=NOON,
+    reason="user_disabled",
+    replies=("0011223344556677", "8899aabbccddeeff"),
+)
 CLOSED = {
     "state": State.CLOSED,
     "standing": Outcome.UNDELIVERABLE,
@@ -61,7 +108,14 @@ CLOSED = {
 def questions() -> Sequence[Question]:
     """Alerts in every state, and with every column filled by one of them."""
     card = {"card_due_at": NOON - SECOND, "card_ts": "1764000000.000200", "card_shown": 1}
-    taken = {"taken_by": "U0GRACE", "taken_name": "grace", "taken_at": NOON - HOUR}
+    grace = {"by": "U0RADIA", "by_name": "radia", "to": "U0GRACE", "to_name": "grace", "key": "V1"}
+    taken = {
+        "taken_by": "U0GRACE",
+        "taken_name": "grace",
+        "taken_at": NOON - HOUR,
+        "card_secret": "5" * 32,
+        "assignments": (Assignment(kind=AssignmentKind.HANDED_OVER, at=NOON - HOUR, **grace),),
+    }
     doubt = NOON - SECOND
     return [
         a_question("accepted", deadline=NOON + DAY),
@@ -72,8 +126,9 @@ def questions() -> Sequence[Question]:
         a_question("asked", **ASKED, due_at=NOON + HOUR, deadline=NOON + DAY, reminders=1),
         a_question("overdue", **ASKED, due_at=None, deadline=NOON - SECOND),
         a_question("answered", **ANSWERED, **card, **taken, note="It was my brother's 🐙 phone.", notes=1),
-        a_question("outdated", **{**ANSWERED, "shown": 1, "due_at": NOON}),
+        a_question("outdated", **{**ANSWERED, "shown": 1, "due_at": NOON}, **PROVING),
         a_question("at-rest", **ANSWERED),
+        a_question("asked-back", **ANSWERED),
         a_question("sent-again", **ANSWERED),
         a_question("closed", **CLOSED, accepted_at=NOON - 40 * DAY),
         a_question("parked", **CLOSED),
@@ -104,7 +159,9 @@ async def _add(store: OpenStore, question: Question) -> None:
     reports = [_report(identifier, number) for number in range(question.reports)]
     await add(store, question, report=reports[0] if reports else None)
     for version, report in enumerate(reports[1:], start=1):
-        assert await store.save(Change(question=replace(question, version=version), report=report))
+        inquiry = INQUIRY if identifier == INQUIRY.identifier else None
+        changed = replace(question, version=version)
+        assert await store.save(Change(question=changed, report=report, inquiry=inquiry))
 
 
 def _report(identifier: str, number: int) -> OutboxRow:

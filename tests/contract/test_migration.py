@@ -15,15 +15,16 @@ import pytest
 from any_store import a_question, a_report, add, expiry, kept_report, sendable
 from fakes import NOON
 from local_dynamodb import KEEP, create_table, dynamodb, store_in
-from migrated_alerts import CLOSED, DAY, HOUR, SECOND, fill, migrate, questions, the_file
+from migrated_alerts import ATTEMPT, CLOSED, DAY, HOUR, INQUIRY, SECOND, fill, migrate, questions, the_file
 
 from bot.errors import StoreUnusable
 from bot.store import OpenStore
 from bot.store.migration.inventory import KINDS, Inventory, digest_of
 from bot.store.migration.source import PAGE, SqliteSource
-from bot.store.records.rows import FIXED, MUTABLE, event_row
+from bot.store.records.rows import FIXED, MUTABLE, event_row, inquiry_row
 from bot.store.sqlite.opening import open_to_read
-from bot.triage.model import EventKind, Question, Work
+from bot.triage.event_kinds import EventKind
+from bot.triage.model import Question, Work
 from bot.triage.trail import make_event
 
 pytest_plugins = ["store_fixtures"]
@@ -41,9 +42,12 @@ async def all_that_is_due(store: OpenStore) -> Mapping[str, Any]:
     for now in (NOON, NOON + DAY):
         for work in Work:
             found[f"{work} {now}"] = await store.due(work, now, limit=100)
+        found[f"attempts {now}"] = await store.due_attempts(now, limit=100)
+        found[f"inquiries {now}"] = await store.due_inquiries(now, limit=100)
         found[f"overdue {now}"] = await store.overdue(now, limit=100)
     found["sendable"] = await sendable(store, NOON)
     found["open"] = await store.open_for("U0ADA", limit=100)
+    found["taken"] = await store.taken_by("U0GRACE", limit=100)
     found["answered"] = await store.answered_by("U0ADA", NOON - DAY, limit=100)
     found["unsent"] = await store.identifiers_unsent()
     found["oldest"] = await store.oldest_open(), await store.oldest_unsent()
@@ -62,6 +66,7 @@ def _comparable(value: Any) -> Any:
 
 async def test_all_is_moved_with_every_column_and_body_and_due_as_it_was(path: Path, table: str) -> None:
     async with the_file(path) as store:
+        assert await store.save_attempt(ATTEMPT)
         before, was_due = await all_rows(store), await all_that_is_due(store)
 
     verdict, _ = await migrate(path, table)
@@ -74,12 +79,13 @@ async def test_all_is_moved_with_every_column_and_body_and_due_as_it_was(path: P
     assert {each.kind: each.source.rows for each in verdict.comparisons} == {
         "questions accepted": 2,
         "questions posting": 3,
-        "questions asked": 6,
+        "questions asked": 7,
         "questions closed": 2,
-        "reports unsent": 5,
+        "reports unsent": 7,
         "reports parked": 1,
         "reports sent": 4,
         "events": 8,
+        "inquiries": 1,
     }
     assert all(each.is_equal for each in verdict.comparisons)
 
@@ -91,10 +97,12 @@ async def test_every_column_of_the_schema_is_compared() -> None:
         columns = {row[1] for row in connection.execute("PRAGMA table_info(question)")}
         of_reports = [row[1] for row in connection.execute("PRAGMA table_info(report)")]
         of_events = [row[1] for row in connection.execute("PRAGMA table_info(event)")]
+        of_inquiries = {row[1] for row in connection.execute("PRAGMA table_info(inquiry)")}
 
     assert columns == {*FIXED, *MUTABLE}
     event = make_event("alert", 1, "", kind=EventKind.SENT, facts={"sequence": 0}, at=NOON)
     assert of_events == list(event_row(event))
+    assert of_inquiries == set(inquiry_row(INQUIRY))
     moments = {"due_at": NOON + SECOND, "sent_at": NOON, "parked_at": NOON}
     changed: dict[str, Any] = {
         "sequence": 1,
@@ -131,7 +139,7 @@ async def test_what_a_crash_left_in_the_log_is_moved_too(tmp_path: Path, table: 
     verdict, _ = await migrate(crashed, table)
 
     assert verdict.differs is None
-    assert sum(each.target.rows for each in verdict.comparisons) == 31
+    assert sum(each.target.rows for each in verdict.comparisons) == 35
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to look like one" * 20])

@@ -31,7 +31,7 @@ from bot.triage.model import Change, Question
 pytest_plugins = ["store_fixtures"]
 
 #: Questions and reports that `fill` makes.
-ROWS = 31
+ROWS = 35
 
 #: What tells rows of the file from what else a migration writes.
 KEYS = {row_key(question.request.identifier) for question in questions()}
@@ -74,7 +74,7 @@ async def change(table: str, question: Question, **changes: Any) -> None:
 
 @pytest.mark.parametrize("writes", [1, 2, 9, ROWS])
 async def test_one_that_broke_off_goes_on_where_it_was(path: Path, table: str, writes: int) -> None:
-    broken = unreliable(table, put_item=[*[""] * writes, *[ENDED] * 99])
+    broken = unreliable(table, put_item=[*[""] * writes, *[ENDED] * 99], transact_write_items=[ENDED] * 99)
     with pytest.raises(StoreError, match="denied"):
         await migrate(path, table, caller=broken)
     assert await is_refused_to_workers(table)
@@ -84,17 +84,21 @@ async def test_one_that_broke_off_goes_on_where_it_was(path: Path, table: str, w
     verdict, told = await migrate(path, table, caller=again)
 
     assert verdict.differs is None
-    assert again.calls["put_item"] == 1 + ROWS - there
+    assert again.calls["put_item"] + again.calls["transact_write_items"] == 1 + ROWS - there
     assert ("of an earlier run" in told[0]) is (there > 0)
     assert not await is_refused_to_workers(table)
     whole = contents(table)
-    assert len(whole) == ROWS
+    assert len(whole) == ROWS + 1  # who has an alert is an item of its own
 
     once_more = unreliable(table)
     verdict, _ = await migrate(path, table, caller=once_more)
     assert verdict.differs is None
     assert once_more.calls["put_item"] == 1
     assert contents(table) == whole
+
+
+#: The calls that write a row.
+WRITES = ("put_item", "transact_write_items")
 
 
 class Forging:
@@ -106,8 +110,9 @@ class Forging:
         self._write = write
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        is_row = operation == "put_item" and arguments["Item"]["pk"]["S"] in KEYS
-        if is_row and not await self._write(arguments["Item"]):
+        put = arguments["TransactItems"][0]["Put"] if operation == "transact_write_items" else arguments
+        is_row = operation in WRITES and put["Item"]["pk"]["S"] in KEYS
+        if is_row and not await self._write(put["Item"]):
             return {}
         return await self._caller.call(operation, arguments)
 
@@ -148,7 +153,7 @@ async def test_lost_replies_and_throttling_are_lived_with(path: Path, table: str
 
     assert verdict.differs is None
     assert len([each for each in told if "is throttling" in each]) == 1
-    assert len(contents(table)) == ROWS
+    assert len(contents(table)) == ROWS + 1
 
 
 @pytest.mark.parametrize(

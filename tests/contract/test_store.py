@@ -172,11 +172,17 @@ def listed_question(number: int, **changes: Any) -> Question:
 
 LISTED = [
     listed_question(1, user="grace@example.com"),
-    listed_question(2, user="Grace@Example.com", standing=Outcome.NO),
-    listed_question(3, alert="ssh_access_sign_releng"),
+    listed_question(2, user="Grace@Example.com", standing=Outcome.NO, taken_by="U0RADIA"),
+    listed_question(3, alert="ssh_access_sign_releng", taken_by="U0RADIA"),
     listed_question(4, alert="ssh_access_sign_releng", standing=Outcome.YES),
-    listed_question(5, standing=Outcome.NO),
-    listed_question(6, user="grace@example.com", alert="ssh_access_sign_releng", standing=Outcome.NO),
+    listed_question(5, standing=Outcome.NO, taken_by="U0GRACE"),
+    listed_question(
+        6,
+        user="grace@example.com",
+        alert="ssh_access_sign_releng",
+        standing=Outcome.NO,
+        taken_by="U0RADIA",
+    ),
     listed_question(7),
 ]
 
@@ -193,6 +199,11 @@ LISTED = [
         (Filter(since=NOON + 5 * SECOND), "765"),
         (Filter(user="grace@example.com", alert="ssh_access_sign_releng", outcome=Outcome.NO), "6"),
         (Filter(is_open=True, since=NOON + 2 * SECOND), "73"),
+        (Filter(taken_by="U0RADIA"), "632"),
+        (Filter(taken_by="U0RADIA", is_open=True), "3"),
+        (Filter(taken_by="U0RADIA", outcome=Outcome.NO, since=NOON + 3 * SECOND), "6"),
+        (Filter(taken_by="U0GRACE"), "5"),
+        (Filter(taken_by="U0NOBODY"), ""),
     ],
 )
 async def test_a_list_has_what_is_wanted_and_its_limit_counts_that(

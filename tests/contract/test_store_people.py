@@ -18,7 +18,8 @@ from bot.triage.statistics import AlertStatistics
 pytest_plugins = ["store_fixtures"]
 
 HOUR = timedelta(hours=1)
-ADA, EVE = "U0ADA", "U0EVE"
+ADA, EVE, GRACE = "U0ADA", "U0EVE", "U0GRACE"
+TAKEN: dict[str, Any] = {"taken_by": GRACE, "taken_name": "grace", "taken_at": NOON}
 
 
 def asked(identifier: str = IDENTIFIER, *, slack_id: str = ADA, seconds: float = 0, **more: Any) -> Question:
@@ -96,6 +97,44 @@ async def test_a_persons_other_id_leads_to_the_one_under_which_they_were_asked(s
     await add(store, asked("one", other_slack_id="W0ADA"), asked("two", slack_id=EVE))
 
     assert [await store.asked_as(each) for each in ("W0ADA", ADA, EVE, "W0EVE", "")] == [ADA, *[""] * 4]
+
+
+async def test_what_somebody_has_taken_is_found_the_newest_first(store: AnyStore) -> None:
+    for name, seconds in (("second", 2), ("third", 3), ("first", 1)):
+        await add(store, answered(name, seconds=0, accepted_at=NOON + seconds * SECOND, **TAKEN))
+    await add(
+        store, answered("another's", seconds=0, **{**TAKEN, "taken_by": EVE}), answered("nobody's", seconds=0)
+    )
+
+    assert names(await store.taken_by(GRACE, limit=10)) == ["third", "second", "first"]
+    assert names(await store.taken_by(GRACE, limit=2)) == ["third", "second"]
+    assert names(await store.taken_by(EVE, limit=2)) == ["another's"]
+    assert [names(await store.taken_by(each, limit=9)) for each in (ADA, "U0NOBODY", "")] == [[], [], []]
+    assert await open_for(store, GRACE) == names(await store.answered_by(GRACE, NOON, limit=9)) == []
+
+
+async def test_an_alert_is_found_by_whoever_has_it_now(store: AnyStore) -> None:
+    question = answered("one", seconds=0, **TAKEN)
+    await add(store, question)
+    steps: list[dict[str, Any]] = [{"taken_by": EVE}, {"taken_by": "", "taken_at": None}, TAKEN]
+
+    found = []
+    for version, changes in enumerate(steps, start=1):
+        changed = replace(question, version=version, **changes)
+        assert await store.save(Change(question=changed, before=question))
+        question = changed
+        found.append([names(await store.taken_by(each, limit=9)) for each in (GRACE, EVE)])
+
+    assert found == [[[], ["one"]], [[], []], [["one"], []]]
+
+
+async def test_a_question_is_found_by_the_first_part_of_its_ref(store: AnyStore) -> None:
+    await add(store, asked("one"), asked("two"))
+    question = await store.find("one")
+    assert question is not None
+
+    assert await store.load_by_key(question.ref.partition(".")[0]) == question
+    assert [await store.load_by_key(each) for each in ("", "0" * 32, question.ref)] == [None] * 3
 
 
 async def test_cards_are_due_in_order_of_their_moments_whatever_else_is_due(store: AnyStore) -> None:

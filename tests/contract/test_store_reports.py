@@ -24,7 +24,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_store import APART, AnyStore
 
-from bot.triage.model import Choice, EventKind, OutboxRow, State
+from bot.triage.event_kinds import EventKind
+from bot.triage.model import Choice, OutboxRow, State
 from bot.triage.outcomes import Outcome
 
 pytest_plugins = ["store_fixtures"]

@@ -13,7 +13,7 @@ from memory_store import AnyStore
 from migrated_alerts import migrate, the_file
 
 from bot.triage import restore_rules
-from bot.triage.asking_rules import new_ref, row_key
+from bot.triage.asking_rules import new_ref, row_key, stop_reminding
 from bot.triage.model import Change, Choice, Person, Restore, Shown, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
@@ -30,6 +30,8 @@ SHOWN = Shown(
     answered_at=NOON + timedelta(microseconds=1),
     is_unsure=True,
     card_ts="1764000001.000200",
+    proofs=2,
+    reason="factor_fraud",
 )
 
 
@@ -105,6 +107,19 @@ async def test_only_open_questions_with_a_message_are_to_be_read(store: AnyStore
     assert (read.identifier, read.due_at) == ("asked", RESTORED + timedelta(seconds=30))
     assert read.deadline == RESTORED + HOUR / 2
     assert [each.due_at for each in await store.due(Work.REDRAW, RESTORED, limit=10)] == [NOON]
+
+
+async def test_a_yes_without_its_proof_is_to_be_read_and_then_due_no_more(store: AnyStore) -> None:
+    said = a_question(state=State.ASKED, ts="1.1", channel="D0ADA", due_at=None, said=Choice.YES)
+    await add(store, said)
+    await store.reset_after_restore(RESTORED, since=NOON)
+
+    [read] = await store.due(Work.REMIND, RESTORED + HOUR, limit=10)
+    step = stop_reminding(read)
+    assert step is not None
+    assert await store.save(Change(question=replace(step.question, version=read.version + 1), before=read))
+
+    assert await store.due(Work.REMIND, RESTORED + HOUR, limit=10) == []
 
 
 async def test_a_migration_carries_what_is_remembered_of_a_restore(path: Path, table: str) -> None:

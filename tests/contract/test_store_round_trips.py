@@ -25,8 +25,11 @@ from bot.store.dynamodb.store import DynamoStore
 from bot.store.migration.migrate import MigrationRefused
 from bot.store.records.rows import report_facts, report_of
 from bot.triage.asking_rules import new_ref, row_key
+from bot.triage.assignments import Assignment
+from bot.triage.factor import Proof
+from bot.triage.inquiry import Inquired
 from bot.triage.model import Change, Choice, Fact, Question, Report, State, TriageRequest, Work
-from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import Outcome, Reason
 
 pytest_plugins = ["store_fixtures"]
 
@@ -214,10 +217,22 @@ def drawn(kind: type[Any], **given: st.SearchStrategy[Any]) -> st.SearchStrategy
     return st.builds(kind, **{name: (SLACKS | given).get(name, of) for name, of in by_type.items()})
 
 
-questions = drawn(
-    Question, request=drawn(TriageRequest, identifier=words.filter(bool)), version=st.just(0)
-).map(lambda each: replace(each, ref=new_ref(each.request.identifier, "0" * 32)))
-reports = drawn(Report, identifier=st.just(IDENTIFIER), sequence=st.just(0))
+BY_TYPE[tuple[Assignment, ...]] = st.lists(drawn(Assignment), max_size=3).map(tuple)
+
+
+def with_its_reason(drawn: Any, outcome: Outcome | None) -> Any:
+    """Return what was drawn; of `unproven` with a reason that nothing else has, by which a table knows it."""
+    return replace(drawn, reason=Reason.FACTOR_REFUSED) if outcome is Outcome.UNPROVEN else drawn
+
+
+questions = (
+    drawn(Question, request=drawn(TriageRequest, identifier=words.filter(bool)), version=st.just(0))
+    .map(lambda each: replace(each, ref=new_ref(each.request.identifier, "0" * 32)))
+    .map(lambda each: with_its_reason(each, each.standing))
+)
+reports = drawn(
+    Report, identifier=st.just(IDENTIFIER), sequence=st.just(0), proof=st.none() | drawn(Proof)
+).map(lambda each: with_its_reason(each, each.outcome))
 
 
 @every_store
@@ -262,6 +277,9 @@ def test_no_fact_of_a_report_is_left_out_of_what_is_kept() -> None:
         asked_slack_id="U0ADA",
         said=Choice.YES,
         retracted=True,
+        proof=Proof(method="ciba", provider="login.example.com", at=NOON),
+        inquiry=Inquired(text="Which laptop?", slack_id="U0GRACE", slack_name="grace"),
+        in_reply_to=1,
     )
 
     assert {"identifier", "sequence", *json.loads(report_facts(everything))} == {

@@ -15,7 +15,8 @@ from trails import POLICY, answered_question, recorder_of, refuse
 
 from bot.triage import restore_rules
 from bot.triage.asking_rules import accept, new_ref
-from bot.triage.model import Change, EventKind, TrailEvent
+from bot.triage.event_kinds import EventKind
+from bot.triage.model import Change, TrailEvent
 from bot.triage.trail import REPEATS_MAX, UNKNOWN, find_breaks
 
 pytest_plugins = ["store_fixtures"]

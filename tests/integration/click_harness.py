@@ -12,7 +12,8 @@ from typing import Any
 from fakes import CountingMeter
 from running_slack import ADA, RunningSlack, running, settings_for
 from wiring import Steady, wired
-from world import eventually
+from wording import WORDING
+from world import PATIENCE_SECONDS, eventually
 
 from bot.clock import Clock
 from bot.errors import StoreError
@@ -23,6 +24,7 @@ from bot.slack.client import web_client
 from bot.slack.connections import CONNECTIONS, SocketConnections
 from bot.slack.security_channel import SlackSecurityTeam
 from bot.store.sqlite.store import SqliteStore
+from bot.triage.inquiring import Inquirer
 from bot.triage.model import Change, Choice, Confidence, Question, TriageRequest, Work
 from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Policy
 from bot.triage.service import TriageService
@@ -31,7 +33,7 @@ from bot.worker.assembly import Parts
 ALERT_URL = "https://mozdef.example/alerts/{identifier}"
 RADIA = "U0RADIAP009"
 NOTE_REQUIRED = AlertPolicies(default=AlertPolicy(notes={**NOTES, Choice.NO: NoteRule.REQUIRED}))
-REQUIRED, CARDS = Policy(alerts=NOTE_REQUIRED), Policy(has_channel=True)
+REQUIRED, CARDS = Policy(alerts=NOTE_REQUIRED), Policy(security_channel=SECURITY_CHANNEL)
 
 
 class RefusingStore(SqliteStore):
@@ -65,6 +67,7 @@ class ClickHarness:
     connections: WatchedConnections
     service: TriageService
     meter: CountingMeter
+    inquirer: Inquirer
 
     async def ask(self, identifier: str = "one", *, summary: str = "s") -> Question:
         """Put a question, and return its row."""
@@ -90,9 +93,13 @@ class ClickHarness:
         return [report.body for report in await self.store.reports_of(identifier)]
 
     async def show_card(self, identifier: str = "one") -> Message:
-        """Post or update the card, and return it."""
-        await self.service.work_on(await self.row(identifier), Work.CARD)
-        return self.slack.message(SECURITY_CHANNEL, (await self.row(identifier)).card_ts)
+        """Post or update the card until it shows all, which the channel's pace may defer; return it."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.service.work_on(await self.row(identifier), Work.CARD)
+            while (row := await self.row(identifier)).card_due_at is not None:
+                await asyncio.sleep(0.1)
+                await self.service.work_on(row, Work.CARD)
+        return self.slack.message(SECURITY_CHANNEL, row.card_ts)
 
     def message(self, question: Question) -> Message:
         """Return the question's message as it stands."""
@@ -111,10 +118,27 @@ class ClickHarness:
         """Press a button of somebody's Home."""
         return await self.slack.slack.click(user=user, action_id=action_id, via="home", **forged)
 
-    async def take(self, question: Question, card: Message) -> Click:
+    async def take(self, card: Message) -> Click:
         """Press *Take it* on the card, as Radia."""
-        place = {"user": RADIA, "channel": card.channel, "ts": card.ts}
-        return await self.press_button(question, "take-it", **place)
+        return await self.press_card(card, "take-it")
+
+    async def press_card(self, card: Message, action_id: str, user: str = RADIA, **forged: Any) -> Click:
+        """Press a button of a card, as Radia but for what is forged."""
+        place = {"user": user, "channel": card.channel, "ts": card.ts}
+        return await self.slack.slack.click(action_id=action_id, **{**place, **forged})
+
+    async def choose_receiver(self, chosen: str, user: str = RADIA) -> Click:
+        """Choose somebody in the open window for a hand-over, and send it.
+
+        Again if Slack did not say in time who that is, as on a busy machine.
+        """
+        view = self.modal(user)
+        assert view is not None
+        values = {"receiver": {"who": {"type": "users_select", "selected_user": chosen}}}
+        while True:
+            sent = await self.slack.slack.submit_view(user=user, view_id=view["id"], values=values)
+            if sent.errors != {"receiver": WORDING["refusal"]["receiver_unknown"]}:
+                return sent
 
     async def open_note(self, question: Question, user: str = ADA) -> Any:
         """Press *Add a note*, and return the window that opens."""
@@ -175,7 +199,12 @@ async def triage(
         await stack.enter_async_context(_linked(slack, parts))
         connections: Any = parts.connections
         yield ClickHarness(
-            slack=slack, store=store, connections=connections, service=parts.service, meter=meter
+            slack=slack,
+            store=store,
+            connections=connections,
+            service=parts.service,
+            meter=meter,
+            inquirer=parts.actors.inquirer,
         )
 
 
@@ -186,6 +215,8 @@ async def _linked(slack: RunningSlack, parts: Parts) -> AsyncIterator[None]:
     running_links = asyncio.create_task(parts.connections.run(stop, drain=parts.listeners.drain))
     async with asyncio.timeout(30):
         await slack.slack.until_linked(CONNECTIONS)
-    yield
-    stop.set()
-    await running_links
+    try:
+        yield
+    finally:
+        stop.set()
+        await running_links

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from fakes import running_clock
 
+from bot.clock import utc_now
 from bot.sqs.poller import Poller, Receive
 from bot.sqs.publisher import Publisher
 from bot.sqs.queues import FailedEntry, Outgoing, Queue, Received, SendQueue
-from bot.triage.model import Conflict, InvalidBody, OutboxRow, TriageRequest, utc_now
+from bot.triage.model import Conflict, InvalidBody, OutboxRow, TriageRequest
 
 
 class Unwavering(Random):
@@ -165,13 +166,15 @@ def received(identifier: str, body: str | None = None) -> Received:
 async def polling(poller: Poller, queue: ScriptedQueue | None = None) -> AsyncIterator[None]:
     stop = asyncio.Event()
     running = asyncio.create_task(poller.run(stop))
-    yield
-    assert not running.done()
-    stop.set()
-    if queue:
-        queue.polls.put_nowait([])
-    async with asyncio.timeout(20):
-        await running
+    try:
+        yield
+        assert not running.done()
+    finally:
+        stop.set()
+        if queue:
+            queue.polls.put_nowait([])
+        async with asyncio.timeout(20):
+            await running
 
 
 def poller_of(
@@ -180,7 +183,9 @@ def poller_of(
     dead_letters: ScriptedDeadLetters | Queue | None = None,
     **more: Any,
 ) -> Poller:
-    return Poller(queue, dead_letters, receive, random=Unwavering(), **more)
+    poller = Poller(queue, dead_letters, receive, random=Unwavering(), **more)
+    poller.clock = running_clock()
+    return poller
 
 
 PERMANENT = FailedEntry(code="InvalidMessageContents", permanent=True, unfit=True)
@@ -236,8 +241,10 @@ def publisher_of(outbox: MemoryOutbox, queue: SendQueue) -> Publisher:
 async def publishing(publisher: Publisher) -> AsyncIterator[None]:
     stop = asyncio.Event()
     running = asyncio.create_task(publisher.run(stop))
-    yield
-    assert not running.done()
-    stop.set()
-    async with asyncio.timeout(20):
-        await running
+    try:
+        yield
+        assert not running.done()
+    finally:
+        stop.set()
+        async with asyncio.timeout(20):
+            await running

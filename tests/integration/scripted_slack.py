@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -75,11 +74,10 @@ async def api_of(
     clock: Clock | None = None,
 ) -> AsyncIterator[SlackApi]:
     """Our way to a Slack, patient by default; by a clock that stands unless there is another."""
-    tls = ssl.create_default_context()
     async with aiohttp.ClientSession(
         timeout=patience or aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=connections)
     ) as session:
-        client = web_client(slack.url, session, tls, token="xoxb-1")
+        client = web_client(slack.url, session, token="xoxb-1")
         yield SlackApi(client, session, clock=clock or SteppedClock())
 
 
@@ -150,6 +148,6 @@ UPDATED = says({"ok": True, "channel": "D0ADA", "ts": "1.000001"})
 async def messenger_of(
     *answers: Answer, clock: SteppedClock | None = None
 ) -> AsyncIterator[tuple[SlackMessenger, ScriptedSlack]]:
-    identity = Identity(team_id="T0HOME", scopes=frozenset({"im:history"}))
+    identity = Identity(team_id="T0HOME", enterprise_id="E0HOME", scopes=frozenset({"im:history"}))
     async with scripted_slack(*answers) as slack, api_of(slack, clock=clock) as api:
         yield SlackMessenger(api, identity, WORDING, POLICY), slack

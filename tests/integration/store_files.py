@@ -20,6 +20,9 @@ from bot.triage.model import Change, Question
 REPOSITORY = Path(__file__).resolve().parents[2]
 WRITER = Path(__file__).with_name("store_writer.py")
 
+#: The last version of the schema without identity.
+_FORMER = 3
+
 
 @asynccontextmanager
 async def opened(path: Path, *, create: bool = True) -> AsyncIterator[OpenStore]:
@@ -68,9 +71,10 @@ def execute(path: Path, *statements: str) -> None:
 
 
 def undo_upgrade(path: Path) -> None:
-    """Leave the file as a former release had it, with version 3 of the schema."""
-    step = _MIGRATIONS[3]
-    columns = [(table, each.split()[0]) for table, names in step.columns.items() for each in names]
+    """Leave the file as a former release had it, without identity."""
+    steps = [step for version, step in _MIGRATIONS.items() if version >= _FORMER]
+    added = [item for step in steps for item in step.columns.items()]
+    columns = [(table, each.split()[0]) for table, names in added for each in names]
     with closing(sqlite3.connect(path)) as connection:
         # SQLite cannot drop the last column of a table where a comment stands before it.
         connection.execute("PRAGMA writable_schema = ON")
@@ -80,10 +84,10 @@ def undo_upgrade(path: Path) -> None:
         connection.commit()
     execute(
         path,
-        *(f"DROP INDEX {each.split()[0]}" for each in _MIGRATIONS[4].indexes),
-        *(f"DROP TABLE {table}" for table in step.tables),
+        *(f"DROP INDEX {each.split()[0]}" for step in steps for each in step.indexes),
+        *(f"DROP TABLE {table}" for step in steps for table in step.tables),
         *(f"ALTER TABLE {table} DROP COLUMN {name}" for table, name in columns),
-        "PRAGMA user_version = 3",
+        f"PRAGMA user_version = {_FORMER}",
     )
 
 

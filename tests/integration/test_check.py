@@ -146,6 +146,16 @@ async def test_no_secret_is_shown_whatever_fails(place: CheckedPlace) -> None:
         assert "hush" not in shown.text
 
 
+async def test_those_who_may_act_on_cards_are_looked_up(place: CheckedPlace) -> None:
+    async with running() as world:
+        named = {"SECURITY_CHANNEL": "C0SECURITY1", "RESPONDERS": "U0RADIAP009,U0NOBODY999"}
+
+        shown = await place(world).check(**named)
+
+        assert shown.code == 0, shown.text
+        assert "U0NOBODY999 (user_not_found)" in shown.about("responders")
+
+
 async def test_programs_get_json(place: CheckedPlace) -> None:
     async with running() as world:
         here = place(world)
@@ -206,13 +216,15 @@ async def silence() -> AsyncIterator[str]:
         calls.add(asyncio.create_task(wait(writer)))
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    over.set()
-    server.close()
-    await server.wait_closed()
-    for _ in range(10):  # a connection that was accepted just now becomes a call only a few turns later
-        await asyncio.sleep(0)
-    await asyncio.gather(*calls)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        over.set()
+        server.close()
+        await server.wait_closed()
+        for _ in range(10):  # a connection that was accepted just now becomes a call only a few turns later
+            await asyncio.sleep(0)
+        await asyncio.gather(*calls)
 
 
 async def test_what_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -14,10 +12,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from certificate import make_certificate, needs_openssl, show, trust
 from running_slack import APP_TOKEN, BOT_TOKEN, RunningSlack, running
 
 from bot.cli.checks.findings import Finding, Verdict
-from bot.cli.checks.slack import check_app_token, check_bot_token, check_host
+from bot.cli.checks.slack import check_app_token, check_bot_token, check_host, check_responders
 from bot.slack.client import open_session, web_client
 from bot.slack.identity import SCOPES
 
@@ -39,9 +38,8 @@ async def look(
     world: RunningSlack, *, bot_token: str = BOT_TOKEN, app_token: str = APP_TOKEN, url: str = ""
 ) -> dict[str, Finding]:
     """Ask this Slack, or whatever is at `url`, about both tokens."""
-    tls = ssl.create_default_context()
-    async with open_session(tls) as session:
-        client = web_client(url or world.slack.api_url, session, tls, token=bot_token)
+    async with open_session() as session:
+        client = web_client(url or world.slack.api_url, session, token=bot_token)
         findings: Sequence[Finding] = [
             *await check_bot_token(client),
             *await check_app_token(client, session, app_token),
@@ -190,24 +188,10 @@ async def test_the_ticket_of_the_websocket_stays_unused_and_unseen() -> None:
             await unused.close()
 
 
-needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is missing")
-
-
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate of 127.0.0.1 with its key, by an authority that nobody knows: itself."""
-    path = tmp_path / "certificate.pem"
-    subprocess.run(  # noqa: S603 - words of our own
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(path), "-out", str(tmp_path / "public.pem")),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    path.write_text(path.read_text() + (tmp_path / "public.pem").read_text())
-    return path
+    """A certificate by an authority that nobody knows: itself."""
+    return make_certificate(tmp_path)
 
 
 @asynccontextmanager
@@ -226,21 +210,18 @@ async def host(answer: bytes, *, certificate: Path | None = None) -> AsyncIterat
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         calls.add(asyncio.create_task(serve(reader, writer)))
 
-    context = None
-    if certificate:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate)
+    context = show(certificate) if certificate else None
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-    yield server.sockets[0].getsockname()[1], asked
-    server.close()
-    await server.wait_closed()
-    await asyncio.gather(*calls)
+    try:
+        yield server.sockets[0].getsockname()[1], asked
+    finally:
+        server.close()
+        await server.wait_closed()
+        await asyncio.gather(*calls)
 
 
 async def look_at_host(url: str, *, authority: Path | None = None) -> Finding:
-    tls = ssl.create_default_context()
-    if authority:
-        tls.load_verify_locations(authority)
+    tls = trust(authority) if authority else ssl.create_default_context()
     async with open_session(tls) as session:
         return await check_host(session, url)
 
@@ -291,3 +272,43 @@ async def test_a_host_that_cannot_be_reached_is_named() -> None:
     assert finding.detail.startswith(f"127.0.0.1:{port} cannot be reached")
     assert finding.remedy.startswith(f"allow this machine to reach 127.0.0.1:{port} too (firewall, proxy: ")
     assert "secret" not in str(finding)
+
+
+# Who may act on the cards
+
+
+async def judge(world: RunningSlack, *responders: str, url: str = "") -> Finding:
+    async with open_session() as session:
+        client = web_client(url or world.slack.api_url, session, token=BOT_TOKEN)
+        [finding] = await check_responders(client, responders)
+    return finding
+
+
+async def test_responders_whom_slack_knows_are_fine() -> None:
+    async with running() as world:
+        finding = await judge(world, "U0RADIAP009", "U0DOROTH010")
+
+    assert (finding.subject, finding.verdict) == ("responders", Verdict.OK)
+    assert finding.detail == "2 known to Slack"
+
+
+async def test_responders_who_could_handle_no_alert_are_named_each_with_why() -> None:
+    unfit = ("U0NOBODY999", "U0CHARLE005", "U0DEPLOY006", "U0HEDYLA007", "U0STRANG008")
+    async with running() as world:
+        finding = await judge(world, "U0RADIAP009", *unfit)
+
+    assert finding.verdict is Verdict.WARNING
+    assert finding.detail.startswith("nobody can hand an alert over to ")
+    assert finding.detail.endswith(
+        "U0CHARLE005 (deactivated), U0DEPLOY006 (a bot), U0HEDYLA007 (a guest), U0NOBODY999 (user_not_found),"
+        " U0STRANG008 (from elsewhere)"
+    )
+    assert "U0RADIAP009" not in finding.detail
+    assert "correct RESPONDERS: ids of active members of this workspace" in finding.remedy
+
+
+async def test_where_slack_cannot_be_asked_about_them_that_is_said() -> None:
+    async with running() as world:
+        finding = await judge(world, "U0RADIAP009", url="http://127.0.0.1:9")
+
+    assert finding.verdict is Verdict.FAILED

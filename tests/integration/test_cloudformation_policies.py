@@ -145,6 +145,16 @@ def test_the_worker_may_do_what_it_does_and_nothing_else() -> None:
     assert granted == {"arn:aws:kms:us-west-2:123456789012:key/1": {"kms:Decrypt"}}
 
 
+def test_the_worker_may_read_the_secret_of_a_second_factor_if_there_is_one() -> None:
+    granted = dict(_grants(Template(FactorSecretParameter="/triage-bot/factor"), "Worker"))
+
+    more = granted.keys() - dict(_grants(Template(), "Worker")).keys()
+
+    assert {resource.rpartition(":")[2]: granted[resource] for resource in more} == {
+        "parameter${FactorSecretParameter}": {"ssm:GetParameter"}
+    }
+
+
 def test_mozdef_may_ask_and_read_and_nothing_else() -> None:
     granted = dict(_grants(Template(), "MozDef"))
 

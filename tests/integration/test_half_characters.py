@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,7 @@ async def test_somebody_of_such_a_name_takes_an_alert(tmp_path: Path) -> None:
         card = await bot.show_card()
         rename(bot, RADIA, HALF)
 
-        click = await bot.take(question, card)
+        click = await bot.take(card)
 
         assert click.acknowledged
         assert (await bot.row()).taken_name == MENDED
@@ -137,7 +136,7 @@ async def test_such_a_workspace_can_be_named() -> None:
     answer = says({"ok": True, "team_id": f"T{HALF}", "bot_id": HALF, "user_id": HALF})
     identity = Identity()
     async with scripted_slack(answer) as slack, aiohttp.ClientSession() as session:
-        client = web_client(slack.url, session, ssl.create_default_context(), token="xoxb-1")
+        client = web_client(slack.url, session, token="xoxb-1")
 
         identity.learn(await client.auth_test())
 

@@ -21,6 +21,7 @@ from bot.worker.descriptors import (
     CONNECTIONS_MAX,
     CONNECTIONS_MIN,
     OutOfDescriptors,
+    count_allowed_calls,
     count_allowed_connections,
     watch_descriptors,
 )
@@ -253,7 +254,7 @@ class Want:
 
     async def watch(self) -> None:
         await watch_descriptors(
-            self._stop, interval=timedelta(0), has_spare=self._has_spare, clock=lambda: self.now
+            self._stop, interval=timedelta(microseconds=1), has_spare=self._has_spare, clock=lambda: self.now
         )
 
     def _has_spare(self) -> bool:
@@ -281,3 +282,8 @@ def test_most_descriptors_are_kept_for_the_work_itself(limit: int) -> None:
 
     assert CONNECTIONS_MIN <= allowed <= CONNECTIONS_MAX
     assert 2 * allowed <= max(limit // 2, 2 * CONNECTIONS_MIN)
+
+
+@pytest.mark.parametrize(("limit", "allowed"), [(0, 64), (1024, 256), (4096, 512), (1 << 20, 512)])
+def test_calls_to_a_provider_of_proofs_leave_descriptors_for_all_else(limit: int, allowed: int) -> None:
+    assert count_allowed_calls(limit, most=512) == allowed

@@ -171,10 +171,10 @@ async def test_an_answer_given_there_counts_and_redraws_message_and_home(
 
 async def test_take_it_is_recorded_and_the_card_says_who(tmp_path: Path) -> None:
     async with triage(tmp_path, CARDS) as bot:
-        question = await answered(bot)
+        await answered(bot)
         card = await bot.show_card()
 
-        click = await bot.take(question, card)
+        click = await bot.take(card)
         card = await bot.show_card()
 
         assert click.acknowledged
@@ -186,25 +186,13 @@ async def test_take_it_is_recorded_and_the_card_says_who(tmp_path: Path) -> None
         assert "takes it" in thread_of(bot, card.ts)[-1]
 
 
-async def test_take_it_from_anywhere_else_is_refused(tmp_path: Path) -> None:
-    async with triage(tmp_path, CARDS) as bot:
-        question = await answered(bot)
-        await bot.show_card()
-
-        click = await bot.press_button(question, "take-it", user=ADA)
-
-        assert click.acknowledged
-        assert await eventually(lambda: bot.told(ADA)) == [WORDING["refusal"]["other_conversation"]]
-        assert (await bot.row()).taken_by == ""
-
-
 async def test_a_take_that_cannot_be_stored_is_not_acknowledged(tmp_path: Path) -> None:
     async with triage(tmp_path, CARDS) as bot:
-        question = await answered(bot)
+        await answered(bot)
         card = await bot.show_card()
         bot.store.is_full = True
 
-        click = await bot.take(question, card)
+        click = await bot.take(card)
 
         assert not click.acknowledged
         assert click.warning

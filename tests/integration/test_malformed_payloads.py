@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from running_slack import ADA
 from world import eventually
 
+from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.sandbox.fake_slack.payloads import (
     Press,
     app_home_opened,
@@ -30,7 +31,7 @@ from bot.sandbox.fake_slack.payloads import (
 from bot.triage.model import Choice
 from bot.triage.policy import Policy
 
-REQUIRED = Policy(alerts=NOTE_REQUIRED, has_channel=True)
+REQUIRED = Policy(alerts=NOTE_REQUIRED, security_channel=SECURITY_CHANNEL)
 
 #: The events of what follows a click that was acknowledged.
 FOLLOW_UPS = frozenset({"follow_up.failed", "notice.lost", "reply.failed"})

@@ -87,6 +87,14 @@ def message(ref: str = "key.secret", event_type: str = "triage_question", ts: st
             {"team_id": "T0ELSEWHERE", "enterprise_user": {"teams": ["T0OTHER"]}},
             replace(ADA, is_external=True),
         ),
+        (
+            {"team_id": "T0ELSEWHERE", "enterprise_user": {"enterprise_id": "E0HOME", "teams": ["T0OTHER"]}},
+            replace(ADA, is_external=True, is_colleague=True),
+        ),
+        (
+            {"team_id": "T0ELSEWHERE", "enterprise_user": {"enterprise_id": "E0OTHER"}},
+            replace(ADA, is_external=True),
+        ),
     ],
 )
 async def test_a_person_is_found_with_what_decides_over_asking(

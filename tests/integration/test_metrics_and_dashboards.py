@@ -23,6 +23,8 @@ from metrics_world import (
 )
 from world import World, until
 
+from bot.triage.outcomes import Status
+
 
 @pytest.fixture
 def address(world: World) -> str:
@@ -92,6 +94,36 @@ def test_no_metric_carries_an_identifier_an_address_or_a_label_that_mozdef_made_
     assert status == 200
     assert "@" not in text
     assert [one for one in busy.identifiers if one in text] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"FACTOR_CLIENT_ID": "triage-bot"}, "FACTOR_ISSUER is not set"),
+        ({"FACTOR_ISSUER": "https://127.0.0.1:9"}, "FACTOR_CLIENT_ID is not set"),
+    ],
+)
+def test_without_a_provider_that_can_be_used_the_worker_starts_and_only_a_yes_ends_unproven(
+    create_world: Callable[..., World], tmp_path: Path, settings: dict[str, str], why: str
+) -> None:
+    (tmp_path / "alerts.toml").write_text('[default]\nfactor = "required"\n')
+    world = create_world(**LISTEN, **settings, CONFIG_DIR=str(tmp_path))
+    world.start()
+    address = address_of(world.worker)
+    assert why in world.worker.until_logged("proof.unavailable")
+    until(lambda: problems(address) == {"no_second_factor"}, what="nothing else is wrong")
+    assert why in fetch(address, "/healthz")[1]
+
+    identifier, question = world.ask()
+    world.slack.press(question, "yes")
+    assert world.reports(identifier)[0].details["triagebot"]["reason"] == "factor_unavailable"
+    meters, reason = Meters(address), {"reason": "factor_unavailable"}
+    meters.until("triage_questions_unproven_total", 1, **reason)
+    world.slack.press(question, "yes")
+    meters.until("triage_questions_unproven_total", 2, **reason)
+    world.slack.press(question, "no")
+    assert world.status(identifier, 3) == Status.ESCALATED
+    assert meters.value("triage_problem", problem="no_second_factor") == 1
 
 
 def test_a_worker_that_does_its_job_is_healthy_and_notes_every_poll_that_sqs_answers(busy: Busy) -> None:
@@ -230,7 +262,7 @@ def test_prometheus_evaluates_every_rule_and_none_fires_for_a_bot_that_does_its_
 
         rules = prometheus.evaluated_rules()
 
-    assert len(rules) == 12
+    assert len(rules) == 13
     assert {rule["health"] for rule in rules} == {"ok"}
     assert {rule["state"] for rule in rules} == {"inactive"}
 

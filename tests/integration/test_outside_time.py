@@ -213,7 +213,7 @@ def expired(folder: Path) -> Iterator[tuple[str, Path]]:
 async def call_slack(url: str, trusted: Path, clock: Clock) -> None:
     tls = ssl.create_default_context(cafile=str(trusted))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as session:
-        api = SlackApi(web_client(f"{url}/api/", session, tls, token="xoxb-1"), session, clock=clock)
+        api = SlackApi(web_client(f"{url}/api/", session, token="xoxb-1"), session, clock=clock)
         await failure(api.call("users.info"))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 from fakes import ScriptedMessenger, SteppedClock
@@ -31,7 +32,7 @@ from world import eventually
 from bot.clock import Service
 from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.clients import Connector
-from bot.sqs.poller import Poller
+from bot.sqs.poller import UNDATED_MAX, Poller
 from bot.sqs.queues import FailedEntry, Outgoing, Received
 from bot.triage.model import Conflict, InvalidBody
 from bot.triage.ports import Meter
@@ -341,6 +342,30 @@ async def test_polls_are_short_until_one_has_told_the_time() -> None:
         await eventually(lambda: queue.polled == 3)
 
     assert queue.waits == [2, 2, 20]
+
+
+@pytest.mark.parametrize("dated", [True, False])
+async def test_a_request_that_comes_before_the_time_is_known_is_handed_back_a_few_times(
+    *, dated: bool
+) -> None:
+    machine, queue, triage = FakeMachine(), ScriptedQueue(), ScriptedTriage()
+    poller = poller_of(queue, triage.receive)
+    poller.clock = machine.clock
+
+    names = [f"{number}" for number in range(UNDATED_MAX + 1)]
+
+    def is_done(name: str) -> bool:
+        return name in queue.handed_back + queue.deleted
+
+    async with polling(poller, queue):
+        for name in names:
+            queue.polls.put_nowait([received(name)])
+            await eventually(partial(is_done, name))
+            if dated:
+                machine.hear(Service.AWS)
+
+    handed_back = 1 if dated else UNDATED_MAX
+    assert (queue.handed_back, queue.deleted) == (names[:handed_back], names[handed_back:])
 
 
 @pytest.mark.parametrize(("seconds", "polls"), [(0.001, 1), (0.9, 1), (1.0, 10), (20.0, 10)])

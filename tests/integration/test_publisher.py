@@ -32,7 +32,8 @@ from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.publisher import FLUSH_BATCHES, Publisher
 from bot.sqs.queues import BATCH_BYTES
-from bot.triage.model import Fate, OutboxRow
+from bot.triage.model import OutboxRow
+from bot.triage.ports import Fate
 
 CreateQueue = Callable[..., str]
 

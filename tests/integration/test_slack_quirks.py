@@ -14,7 +14,7 @@ from running_slack import ADA, RunningSlack, SettableClock, running
 from wording import WORDING, as_read
 from world import eventually
 
-from bot.clock import Clock
+from bot.clock import Clock, utc_now
 from bot.errors import TransientError
 from bot.sandbox.fake_slack.installation import Quirks, Rate
 from bot.slack.client import SlackApi
@@ -22,7 +22,7 @@ from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage.asking_rules import accept, claim
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
-from bot.triage.model import Choice, MessageRef, Person, Question, State, Work, utc_now
+from bot.triage.model import Choice, MessageRef, Person, Question, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 

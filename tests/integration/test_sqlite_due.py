@@ -183,6 +183,11 @@ ASKED: dict[str, Callable[[SqliteStore], Awaitable[object]]] = {
     "list": lambda store: store.list_questions(limit=10),
     "list of open ones": lambda store: store.list_questions(limit=10, only=Filter(is_open=True, alert="x")),
     "list of a person": lambda store: store.list_questions(limit=10, only=Filter(user="x@y.z", since=NOON)),
+    "list of what somebody took": lambda store: store.list_questions(
+        limit=10, only=Filter(taken_by="U0RADIA", since=NOON)
+    ),
+    "what somebody took": lambda store: store.taken_by("U0RADIA", limit=10),
+    "question of a card": lambda store: store.load_by_key("0" * 32),
     "statistics": lambda store: store.statistics(NOON),
 }
 

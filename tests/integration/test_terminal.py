@@ -133,8 +133,8 @@ def test_output_that_cannot_be_written_is_an_error_in_words(reported: Reported, 
 
     assert full.returncode == 1
     assert full.stderr == (
-        "triage-bot: error: standard output cannot be written: No space left on device; what it has is not"
-        " complete\n"
+        "triage-bot: error: standard output cannot be written: No space left on device; the output is"
+        " incomplete\n"
     )
     assert closed.stderr == ""
 

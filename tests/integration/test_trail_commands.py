@@ -61,9 +61,9 @@ def test_a_trail_is_shown_and_exported_and_verified_against_what_mozdef_has(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("export", "--since", "1h", "--until", "2h"), 78, "--until must be a shorter time than --since"),
+        (("send", "--file", "/nowhere"), 1, "--file /nowhere cannot be read (No such file or directory)"),
         (("verify", "/nowhere"), 1, "/nowhere cannot be read: No such file or directory"),
-        (("verify", "/dev/null", "--against", __file__), 1, "is no list of hashes"),
+        (("verify", "/dev/null", "--against", __file__), 1, "is not a list of hashes"),
         (("verify", "/dev/null"), 1, ""),
     ],
 )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from world import World, alert, until
@@ -21,6 +22,18 @@ slow = pytest.mark.slow
 
 #: How long stopping may take, whatever hangs: a promise of the worker's.
 STOP_SECONDS = 10
+
+
+@pytest.fixture
+def create_world(create_world: Callable[..., World]) -> Callable[..., World]:
+    """Make worlds whose worker is a Python that begins anew, as in production; elsewhere it is forked."""
+
+    def create(**options: Any) -> World:
+        world = create_world(**options)
+        world.worker.program = ("-m", "bot")
+        return world
+
+    return create
 
 
 def assert_refused(world: World, exit_code: int, *words: str) -> None:
@@ -381,7 +394,7 @@ def test_send_warns_of_a_file_that_breaks_the_contract_and_sends_it(
         (("list", "--alert", ""), "--alert expects a label of 1 to 255 characters, not ''"),
         (
             ("list", "--outcome", "timedout"),
-            "expects yes, no, wrongUser, notSure, timedOut or undeliverable, not 'timedout'; did you mean",
+            "timedOut, undeliverable or unproven, not 'timedout'; did you mean timedOut",
         ),
         (("list", "--open", "--outcome", "no"), "--outcome: not allowed with argument --open"),
         (("stats", "--plot", "x.png"), "--plot expects FILE.svg, not 'x.png'"),
@@ -390,7 +403,9 @@ def test_send_warns_of_a_file_that_breaks_the_contract_and_sends_it(
             ("send", "--user", "ada@example.com", "--fact", "Host"),
             "--fact expects NAME=VALUE, such as Host=db1, not 'Host'",
         ),
-        (("send", "--user", "N/A"), "user must be an ASCII e-mail address of at most 254 characters"),
+        (("export", "--since", "1h", "--until", "2h"), "--until must be a shorter time than --since"),
+        (("send", "--user", "a@b.c", "--confidence", "sure"), "--confidence must be one of"),
+        (("send", "--user", "N/A"), "--user must be an ASCII e-mail address of at most 254 characters"),
         (("send", "--user", "a@b.c", "--alert", "mine"), "--alert 'mine' has no sample text; add --summary"),
         *(
             (("replay", *arguments), "")

@@ -22,6 +22,7 @@ from sandbox_page import (
     send_sample,
 )
 from sandbox_process import SandboxProcess
+from wording import WORDING, fixed_words
 
 #: The page of a sandbox whose parts never start.
 STARTING = """
@@ -98,29 +99,68 @@ def _answers(page: Page) -> Iterator[str]:
     page.locator("#confirm[open]").wait_for()
     yield "confirm"
     page.locator("#confirm-yes").click()
-    modal(page).wait_for()
-    page.locator("#modal-submit").click()
-    page.locator("#modal .field-error:visible").wait_for()
-    yield "note-missing"
-    page.locator(".modal-input").fill("I was on a train.")
-    page.locator("#modal-submit").click()
-    modal(page).wait_for(state="detached")
-    message.get_by_text("Your note has reached").wait_for()
+    yield from _leave_out_and_write(page, "note-missing", "I was on a train.")
+    message.get_by_text(WORDING["note"]["thanks"]).wait_for()
     button(message, "yes").click()
-    message.get_by_text("you changed your mind").wait_for()
+    message.get_by_text(WORDING["answer"]["retracted"]).wait_for()
     yield "changed-mind"
     look_at(page, "security")
     page.locator("[data-action-id=take-it]").last.click()
-    page.locator("#messages .reply").filter(has_text="takes it").wait_for()
+    page.locator("#messages .reply").filter(has_text=fixed_words(WORDING["card"]["taken_line"])).wait_for()
     yield "card"
+    page.locator("[data-action-id=hand-over]").last.click()
+    modal(page).wait_for()
+    page.locator("#modal-submit").click()
+    page.locator("#modal .field-error:visible").wait_for()
+    yield "hand-over-missing"
+    page.locator("#modal-close").click()
+    modal(page).wait_for(state="detached")
+    yield from _asking_back(page)
     look_at(page, "Ada Lovelace")
     button(page.locator("#messages"), "yes").click()
     receipt_about(page, "ada@example.com", "acknowledged").wait_for()
     yield "answered"
     look_at(page, "Katherine Johnson")
     page.locator("#messages .replied").wait_for()
-    page.get_by_text("The time to answer is over").wait_for()
+    page.get_by_text(WORDING["answer"]["timedOut"]).wait_for()
     yield "reminded-and-timed-out"
+    yield from _burst(page)
+
+
+def _asking_back(page: Page) -> Iterator[str]:
+    page.locator("[data-action-id=ask]").last.click()
+    yield from _leave_out_and_write(page, "ask-back-missing", "Which train? *Where* did <!channel> see it?")
+    look_at(page, "Alan Turing")
+    reply = page.locator("[data-action-id=reply]")
+    reply.wait_for()
+    yield "asked-back"
+    reply.click()
+    modal(page).wait_for()
+    yield "reply"
+    page.locator(".modal-input").fill("The one to Bletchley.")
+    page.locator("#modal-submit").click()
+    modal(page).get_by_text(WORDING["reply"]["thanks"]).wait_for()
+    yield "replied"
+    page.locator("#modal-close").click()
+    modal(page).wait_for(state="detached")
+    look_at(page, "security")
+    page.locator("#messages .reply").filter(has_text="Bletchley").wait_for()
+    yield "exchange"
+
+
+def _burst(page: Page) -> Iterator[str]:
+    send_sample(page, "A burst of eight", address="katherine@example.com")
+    look_at(page, "Katherine Johnson")
+    page.locator("#messages .message").filter(has_text="More questions are waiting").wait_for()
+    yield "burst-line"
+    look_at(page, "security")
+    card = page.locator("#messages .message").filter(has_text="alerts in a burst").last
+    card.locator("[data-action-id=take-all]").wait_for()
+    yield "burst-card"
+    card.locator("[data-action-id=take-all]").click()
+    expect(card).to_contain_text("Taken by")
+    yield "burst-taken"
+    look_at(page, "Katherine Johnson")
 
 
 def _faults(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
@@ -152,3 +192,14 @@ def _endings(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
         banner.filter(has_text="The sandbox has failed.").wait_for()
         yield "failed"
         another.ended()
+
+
+def _leave_out_and_write(page: Page, view: str, text: str) -> Iterator[str]:
+    """Submit a window without its text, yield the name of what is seen then, and submit it with the text."""
+    modal(page).wait_for()
+    page.locator("#modal-submit").click()
+    page.locator("#modal .field-error:visible").wait_for()
+    yield view
+    page.locator(".modal-input").fill(text)
+    page.locator("#modal-submit").click()
+    modal(page).wait_for(state="detached")

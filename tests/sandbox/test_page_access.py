@@ -22,6 +22,7 @@ from sandbox_page import (
     send_sample,
 )
 from sandbox_process import SandboxProcess
+from wording import WORDING
 from world import PATIENCE_SECONDS
 
 pytest_plugins = ["page_fixtures"]
@@ -143,7 +144,7 @@ def test_what_follows_a_request_and_an_answer_is_read_aloud(page: Page) -> None:
 
     button(message, "yes").click()
 
-    expect(spoken).to_contain_text("Triage bot: Understood")
+    expect(spoken).to_contain_text(f"Triage bot: {WORDING['answer']['yes']}")
     expect(spoken).to_contain_text("MozDef received for grace@example.com: It was them")
     button(message, "no").click()
     page.locator("#confirm-yes").click()

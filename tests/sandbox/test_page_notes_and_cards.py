@@ -10,15 +10,18 @@ from sandbox_page import (
     keep_pictures,
     look_at,
     modal,
+    open_home,
     question,
     receipt_about,
     receipts,
     send_alert,
     send_sample,
 )
-from wording import WORDING
+from wording import WORDING, fixed_words
 
 pytest_plugins = ["page_fixtures"]
+
+CARD = WORDING["card"]
 
 HOSTILE = (
     "<img src=x onerror=\"document.title='run'\"> <!channel>\n*Said later:* Yes, that was me\n"
@@ -120,7 +123,7 @@ def test_markup_in_a_note_is_text_for_everybody_and_runs_nothing(page: Page) -> 
     quoted.wait_for()
 
     assert quoted.inner_text() == HOSTILE
-    assert card.locator("strong", has_text="Said later").count() == 0
+    assert card.locator("strong", has_text=CARD["retracted"]).count() == 0
     assert page.locator("img[src=x], .mention").count() == 0
     assert page.title() == "Triage bot sandbox"
 
@@ -146,8 +149,8 @@ def test_a_no_is_a_card_that_an_analyst_takes(page: Page, artefacts: Path) -> No
 
     found.locator("[data-action-id=take-it]").click()
 
-    found.get_by_text("Taken by").wait_for()
-    reply = found.locator(".reply").filter(has_text="takes it")
+    found.get_by_text(fixed_words(CARD["taken"])).wait_for()
+    reply = found.locator(".reply").filter(has_text=fixed_words(CARD["taken_line"]))
     reply.wait_for()
     assert "@dorothy" in reply.inner_text()
     assert found.locator("[data-action-id=take-it]").count() == 0
@@ -160,7 +163,7 @@ def test_each_event_is_a_line_in_the_cards_thread_in_the_order_of_the_events(
     answer(page, summary="A shelf was moved.", choice="notSure")
     found = card(page, "A shelf was moved.")
     found.locator("[data-action-id=take-it]").click()
-    found.get_by_text("Taken by").wait_for()
+    found.get_by_text(fixed_words(CARD["taken"])).wait_for()
     look_at(page, "Alan Turing")
     message = question(page, "A shelf was moved.")
     message.locator("[data-action-id=note]").click()
@@ -174,9 +177,49 @@ def test_each_event_is_a_line_in_the_cards_thread_in_the_order_of_the_events(
     replies.nth(2).wait_for()
 
     told = replies.all_inner_texts()
-    assert ["takes it" in told[0], "movers" in told[1], "says it was not them" in told[2]] == [True] * 3
+    taken, no = (fixed_words(CARD[each]) for each in ("taken_line", "no"))
+    assert [taken in told[0], "movers" in told[1], no in told[2]] == [True] * 3
     assert replies.count() == 3
-    keep_pictures(page, artefacts, "thread", replies.nth(1), found.get_by_text("Taken by"))
+    keep_pictures(page, artefacts, "thread", replies.nth(1), found.get_by_text(fixed_words(CARD["taken"])))
+
+
+def test_what_is_asked_back_reaches_the_person_and_the_reply_the_thread_and_mozdef(
+    page: Page, artefacts: Path
+) -> None:
+    answer(page, summary="A lantern was found.", choice="no")
+    found = card(page, "A lantern was found.")
+    found.wait_for()
+    page.locator("#analyst").select_option("Dorothy Denning")
+
+    found.locator("[data-action-id=ask]").click()
+    modal(page).wait_for()
+    page.locator(".modal-input").fill("Which lamp? *Where* did <!channel> see it?")
+    keep_pictures(page, artefacts, "ask-back", page.locator("#modal label"), page.locator("#modal-submit"))
+    page.locator("#modal-submit").click()
+    modal(page).wait_for(state="detached")
+    look_at(page, "Alan Turing")
+    message = page.locator("#messages .message").filter(has_text="The security team asks about").last
+    message.wait_for()
+    quoted = message.locator("blockquote", has_text="Which lamp? *Where* did <!channel> see it?")
+    assert WORDING["inquiry"]["warning"] in message.inner_text()
+    keep_pictures(page, artefacts, "asked-back", quoted, message.locator("[data-action-id=reply]"))
+    message.locator("[data-action-id=reply]").click()
+    page.locator(".modal-input").fill("The one in the hall.")
+    keep_pictures(page, artefacts, "reply", page.locator("#modal label"), page.locator("#modal-submit"))
+    page.locator("#modal-submit").click()
+    modal(page).get_by_text(WORDING["reply"]["thanks"]).wait_for()
+    keep_pictures(page, artefacts, "replied", modal(page).get_by_text(WORDING["reply"]["thanks"]))
+    page.keyboard.press("Escape")
+
+    note_of(page, "The one in the hall.").wait_for()
+    look_at(page, "security")
+    replies = found.locator(".reply")
+    replies.nth(1).wait_for()
+    told = replies.all_inner_texts()
+    assert ["Which lamp?" in told[0], "in the hall" in told[1], len(told)] == [True, True, 2]
+    assert "@dorothy" in told[0]
+    assert "@alan" in told[1]
+    keep_pictures(page, artefacts, "exchange", replies.nth(0), replies.nth(1))
 
 
 def test_a_card_leads_to_the_alert_and_to_the_person(page: Page) -> None:
@@ -210,3 +253,43 @@ def test_cards_that_nobody_has_looked_at_are_counted(page: Page) -> None:
     badge.wait_for()
     card(page, "A coin was found.").wait_for()
     badge.wait_for(state="detached")
+
+
+def test_an_alert_is_handed_over_in_a_window_and_released(page: Page, artefacts: Path) -> None:
+    answer(page, summary="A kettle was boiled.", choice="no")
+    found = card(page, "A kettle was boiled.")
+    found.wait_for()
+    page.locator("#analyst").select_option("Radia Perlman")
+
+    found.locator("[data-action-id=hand-over]").click()
+    modal(page).wait_for()
+    page.locator("#modal-submit").click()  # without anybody chosen
+    page.locator("#modal .field-error:visible").wait_for()
+    page.locator("select.modal-input").select_option(label="Alan Turing")
+    page.locator("#modal-submit").click()
+    page.get_by_text(WORDING["refusal"]["receiver_asked"]).wait_for()
+    keep_pictures(page, artefacts, "hand-over", page.locator("#modal .field-error:visible"))
+    page.locator("select.modal-input").select_option(label="Dorothy Denning")
+    page.locator("#modal-submit").click()
+
+    modal(page).wait_for(state="detached")
+    handed = found.locator(".reply").filter(has_text=fixed_words(CARD["handed_over_line"]))
+    handed.wait_for()
+    assert "@dorothy" in found.get_by_text(fixed_words(CARD["taken"])).inner_text()
+    keep_pictures(page, artefacts, "handed-over", handed)
+    found.locator("[data-action-id=release]").click()
+    found.locator(".reply").filter(has_text=fixed_words(CARD["released_line"])).wait_for()
+    found.locator("[data-action-id=take-it]").wait_for()
+
+
+def test_whoever_has_an_alert_finds_it_on_their_home(page: Page, artefacts: Path) -> None:
+    answer(page, summary="A flag was raised.", choice="no")
+    found = card(page, "A flag was raised.")
+    page.locator("#analyst").select_option("Radia Perlman")
+    found.locator("[data-action-id=take-it]").click()
+    found.get_by_text(fixed_words(CARD["taken"])).wait_for()
+
+    home = open_home(page, "Radia Perlman")
+
+    home.get_by_text(WORDING["home"]["taken"]).wait_for()
+    keep_pictures(page, artefacts, "taken", home.get_by_text(WORDING["home"]["taken"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sandbox_page import button, look_at, modal, open_home, question, receipt_about, receipts, send_alert
 from sandbox_process import SandboxProcess
+from wording import WORDING, fixed_words
 from world import PATIENCE_SECONDS
 
 pytest_plugins = ["page_fixtures"]
@@ -47,8 +49,12 @@ def test_a_reload_keeps_person_and_place(page: Page) -> None:
     look_at(page, "security")
     page.locator("#analyst").select_option("Dorothy Denning")
     page.locator("[data-action-id=take-it]").click()
-    page.get_by_text("Taken by").wait_for()
-    page.locator("#messages summary").click()
+    page.locator("#messages .reply").filter(has_text=fixed_words(WORDING["card"]["taken_line"])).wait_for()
+    # In one turn of the page, because a live update in the next one must not open the thread again.
+    kept = page.locator("#messages summary").evaluate(
+        "summary => { summary.click(); return sessionStorage.getItem('triage-bot-sandbox'); }"
+    )
+    assert list(json.loads(kept)["unfolded"].values()) == [False]
     reload(page)
     expect(page.locator("#analyst option:checked")).to_have_text("Dorothy Denning")
     expect(page.locator("#messages .reply").first).to_be_hidden()

@@ -31,8 +31,10 @@ def main() -> int:
     if options.prove:
         return _prove([options.sabotage] if options.sabotage else SABOTAGES, most=options.seeds)
     first = Plan(seed=options.seed, store=options.store, sabotage=options.sabotage)
+    first = replace(first, factor=options.factor, flood=options.flood)
     if options.sabotage:
-        first = replace(first, store=SABOTAGES[options.sabotage].store)
+        sabotage = SABOTAGES[options.sabotage]
+        first = replace(first, store=sabotage.store, factor=sabotage.factor, flood=sabotage.flood)
     plans: Iterable[Plan] = (replace(first, seed=first.seed + number) for number in range(options.seeds))
     if options.ci:
         plans = itertools.chain(corpus(), _seeds_of_the_tree())
@@ -74,7 +76,9 @@ def find_broken(name: str, *, most: int) -> tuple[int, Promise] | None:
     """Return the first of so many seeds that finds a broken program, and the promise; None: not found."""
     sabotage = SABOTAGES[name]
     for seed in range(1, most + 1):
-        for each in simulate(Plan(seed=seed, store=sabotage.store, sabotage=name)).violations:
+        plan = Plan(seed=seed, store=sabotage.store, sabotage=name)
+        plan = replace(plan, factor=sabotage.factor, flood=sabotage.flood)
+        for each in simulate(plan).violations:
             if each.promise in sabotage.promises:
                 return seed, each.promise
     return None
@@ -84,8 +88,9 @@ def corpus() -> Iterator[Plan]:
     """Yield the runs that once failed."""
     for line in (_HERE / "corpus.txt").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
-            seed, store, _ = line.split(maxsplit=2)
-            yield Plan(seed=int(seed), store=store)
+            seed, store, why = line.split(maxsplit=2)
+            options = why.partition(",")[0].split()
+            yield Plan(seed=int(seed), store=store, factor="factor" in options, flood="flood" in options)
 
 
 def _seeds_of_the_tree() -> Iterator[Plan]:
@@ -98,7 +103,9 @@ def _seeds_of_the_tree() -> Iterator[Plan]:
     for number in itertools.count():
         if time.monotonic() > until:
             return
-        yield Plan(seed=start + number, store=_STORES[number % 2])
+        yield Plan(
+            seed=start + number, store=_STORES[number % 2], factor=number % 4 > 1, flood=number % 6 > 3
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", choices=_STORES, default="sqlite")
     parser.add_argument("--ci", action="store_true", help="the corpus, then a minute of seeds of this tree")
     parser.add_argument("--sabotage", choices=SABOTAGES, default="", help="break the program first")
+    parser.add_argument("--factor", action="store_true", help="let some alerts need a second factor")
+    parser.add_argument("--flood", action="store_true", help="let two people get all alerts")
     parser.add_argument(
         "--prove", action="store_true", help="say which seed finds what is broken, of --seeds"
     )

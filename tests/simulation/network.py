@@ -111,12 +111,30 @@ class Network:
         return None if request.transport.is_cut else response
 
 
+class Content:
+    """An answer's body, which is there at once."""
+
+    def __init__(self, body: bytes) -> None:
+        self._rest = body
+
+    async def read(self, count: int) -> bytes:
+        piece, self._rest = self._rest[:count], self._rest[count:]
+        return piece
+
+    def at_eof(self) -> bool:
+        return not self._rest
+
+
 @dataclass(eq=False)
 class Answer:
     """What the program needs of an `aiohttp.ClientResponse`."""
 
     url: str
     response: web.Response
+    content: Content = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.content = Content((self.response.text or "").encode())
 
     @property
     def status(self) -> int:
@@ -184,7 +202,7 @@ class Session:
         request.query = {**request.query, **{name: str(value) for name, value in given.items()}}
         asked = in_world(self.network.loop, self.network.ask(request))
         try:
-            async with asyncio.timeout(TIMEOUT.total):
+            async with asyncio.timeout(options.get("timeout", TIMEOUT).total):
                 response = await asyncio.shield(asked)
         except TimeoutError:
             raise aiohttp.ServerTimeoutError from None

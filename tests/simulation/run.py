@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import shutil
-import ssl
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -26,14 +25,22 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import aiohttp
-from torture.alerts import Kind, make_alerts, make_workspace
+from torture.alerts import FACTORED_LABEL, Kind, make_alerts, make_workspace
 from torture.checker import judge
 from torture.crowd import Crowd
 from torture.history import ROUNDING, End, History, Restored
 from torture.log_rules import leaks, unexpected
 from torture.messages import key_of, text_of
-from torture.orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment, write_policies
+from torture.orders import (
+    APP_TOKEN,
+    BOT_TOKEN,
+    EXPIRE_AFTER_SECONDS,
+    OPEN_IN_A_FLOOD,
+    environment,
+    write_policies,
+)
 from torture.promises import CURABLE, Violation
+from torture.provider import Provider, factor_environment
 from torture.slack_faults import WORKER_HEADER, SlackFaults
 from torture.slack_record import record_messages
 from torture.sqs import FaultySqs
@@ -47,9 +54,9 @@ from bot.sandbox.fake_slack import SlackStandIn
 from bot.sandbox.fake_slack.installation import Quirks
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
+from bot.settings.people import load_people_rules
 from bot.settings.settings import Purpose, load_settings
 from bot.store.dynamodb import opening
-from bot.triage.people import PeopleRules
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, make_policy
 from bot.worker.lifecycle import run_worker
@@ -67,6 +74,7 @@ from .virtual_loop import VirtualLoop, reset_numbers
 from .virtual_threads import Threads
 
 _PEOPLE: Final = 12
+_FLOODED: Final = 2
 _ACKNOWLEDGED_WITHIN: Final = 15.0
 
 #: Seconds for which nothing may change before nobody waits for a cure.
@@ -78,6 +86,7 @@ _LOOK: Final = 15.0
 
 _SLACK: Final = "slack.simulated"
 _SQS: Final = "http://sqs.simulated"
+_FACTOR: Final = "https://login.simulated/factor"
 _QUEUES: Final = ("requests", "responses", "dead-letters")
 
 #: How long a worker is waited for that was told to stop: longer than it may take.
@@ -103,8 +112,9 @@ _REPEATED_SHARE: Final = 0.05
 _STOPPED_SHARE: Final = 0.15
 _POWER_SHARE: Final = 0.3
 
-#: How often a worker is restored before its machine has a network.
+#: How often a worker begins before its machine has a network, and for how many seconds at the most.
 _OFFLINE_SHARE: Final = 0.5
+_OFFLINE: Final = 60.0
 
 #: How often something happens to the store's files after a death.
 _LOSS_SHARE: Final = 0.15
@@ -124,6 +134,8 @@ class Plan:
     alerts: frozenset[int] | None = None
     faults: frozenset[int] | None = None
     sabotage: str = ""
+    factor: bool = False  #: whether some alerts need a proof with the second factor
+    flood: bool = False  #: whether few people get all alerts, and may have few questions open
 
 
 @dataclass(kw_only=True)
@@ -216,12 +228,17 @@ class Run:
         self.network.note = self.note
         self.network.date = lambda: _date(int(self.clock.seconds()))
         self.threads = Threads(self.loop, self._draw_from("threads"))
-        workspace = make_workspace(_PEOPLE)
+        workspace = make_workspace(_FLOODED if plan.flood else _PEOPLE)
         alerts = make_alerts(plan.count, workspace, self._draw_from("alerts"))
         kept = range(plan.count) if plan.alerts is None else sorted(plan.alerts)
         self.history = History(alerts=[alerts[number] for number in kept])
         refused = [each.identifier for each in self.history.alerts if _is_refused_for_good(plan.seed, each)]
         self.history.refused = frozenset(refused)
+        self.provider = Provider(self.clock.seconds, self._draw_from("factor"))
+        self.provider.gate, self.provider.address = self.gate, _FACTOR
+        if plan.factor:
+            needing = (each for each in self.history.alerts if each.label == FACTORED_LABEL)
+            self.history.factored = frozenset(each.identifier for each in needing)
         self._faults = _GatedSlackFaults(self._draw_from("slack"), cast("Any", self.clock))
         self._faults.gate = self.gate
         self.slack = SlackStandIn(
@@ -248,7 +265,8 @@ class Run:
             store_url = "dynamodb://simulated"
             self.table = SharedTable(self.loop, self._draw_from("table"))
             self.table.gate, self.table.on_write = self.gate, self._pass_commit
-        settings, *self._words = _prepare()
+        settings, *self._words = _prepare(factor=plan.factor, flood=plan.flood)
+        self.history.open_per_person = settings.open_per_person
         self._settings = replace(settings, store_url=store_url)
         self.loop.on_step_limit = self._kill
         count = self._random.randint(1, 4) if self.table is not None else 1
@@ -305,6 +323,7 @@ class Run:
             return await self._faults.middleware(request, routes["/actions/{team}/{secret}"])
 
         self.network.handlers = {"/api/": api, "/link/": link, "/actions/": action, "/sqs/": self.sqs._handle}
+        self.network.handlers["/factor/"] = self.provider.handle
 
     async def _live(self) -> None:
         for name in _QUEUES:
@@ -444,7 +463,9 @@ class Run:
         self.note(f"worker {worker.name} begins life {life.number}{' restored' * restored}")
         random = self._draw_from(f"network of {worker.name} {life.number}")
         if random.random() < _OFFLINE_SHARE and self.gate("offline"):
-            life.offline_until = self.loop.now + random.choice((random.uniform(0, 5), random.uniform(0, 60)))
+            life.offline_until = self.loop.now + random.choice(
+                (random.uniform(0, 5), random.uniform(0, _OFFLINE))
+            )
         context = contextvars.copy_context()
         context.run(LIFE.set, life)
         app = context.run(self._make_app, life, restored=restored)
@@ -464,7 +485,7 @@ class Run:
             clock=Clock(self._clocks_of(machine)),
             random=Random(f"{self.plan.seed} worker {machine.name} life {life.number}"),
             access=partial(Access, session),
-            session=lambda _: aiohttp.ClientSession(headers={WORKER_HEADER: machine.name}),
+            session=lambda: aiohttp.ClientSession(headers={WORKER_HEADER: machine.name}),
         )
         return SimulatedApp(self._settings, *self._words, restored=restored, dependencies=dependencies)
 
@@ -486,7 +507,7 @@ class Run:
         await asyncio.wait({task, ended}, timeout=random.uniform(1, 150), return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         status = "SIGKILL"
-        if task.done():
+        if task.done() and not _had_no_room(worker):
             status = _status_of(task)
         elif life.exit_code is not None:
             status = f"exit code {life.exit_code}"
@@ -549,13 +570,17 @@ class Run:
                 cast("Any", task.get_coro()).close()
 
     async def _leave_in_peace(self, feed: asyncio.Task[None]) -> None:
-        self._faults.raging = False
+        self._faults.raging = self.provider.raging = False
         if self.table is not None:
             self.table.raging = False
         self.history.calm_since = self.clock.seconds()
         self.slack.installation.history_lag = timedelta(0)
         self.slack.installation.quirks = Quirks()
         self.sqs.turn(CALM)
+        for worker in filter(_had_no_room, self._workers):
+            worker.life.die()
+            self._bury(worker.life, power=False)
+            self._begin(worker, restored=True)
         seen, since = "", self.loop.now
         while self.loop.now - since < _HOPELESS:
             await asyncio.sleep(_LOOK)
@@ -572,8 +597,10 @@ class Run:
 
     @property
     def _deadline_to_come(self) -> bool:
+        """Whether a question may still be open; after a restore the time of each begins anew."""
         asked = max((float(question.ts) for question in self.history.messages), default=0.0)
-        return bool(self.clock.seconds() < asked + EXPIRE_AFTER_SECONDS + 1)
+        restored = max((each.at + _OFFLINE for each in self.history.restores), default=0.0)
+        return bool(self.clock.seconds() < max(asked, restored) + EXPIRE_AFTER_SECONDS + 1)
 
     def _curable(self) -> bool:
         return any(each.promise in CURABLE for each in judge(self.history))
@@ -581,7 +608,8 @@ class Run:
     def _signature(self) -> str:
         history = self.history
         shown = [message.edited_ts for message in (*history.messages, *history.cards)]
-        done = [history.presses, history.reports, history.reminders, history.deleted, history.taken]
+        done = [history.presses, history.reports, history.reminders, history.deleted, history.deeds]
+        done += [history.inquiries, history.replies, history.asked_back]
         return f"{shown} {[len(each) for each in done]}"
 
     def _look(self) -> None:
@@ -590,6 +618,7 @@ class Run:
         self.history.reports = self.sqs.queues["responses"].history
         self.history.dead_letters = self.sqs.queues["dead-letters"].history
         self.history.posts = self._faults.posts
+        self.history.pushes = self.provider.pushes
         most = max(abs(worker.machine.drift) for worker in self._workers)
         self.history.blur = ROUNDING + _DRIFTS * most * self.loop.now
         record_messages(self.slack.workspace, self.history)
@@ -643,9 +672,8 @@ class _Lines(logging.StreamHandler[Any]):
 def simulate(plan: Plan) -> Outcome:
     """Carry out one run."""
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
-    tls = _tls()
     session()  # made before its time stands still, as what is prepared
-    _prepare()
+    _prepare(factor=plan.factor, flood=plan.flood)
     _leave_out_of_collections()
     reset_numbers()
     run = Run(plan, folder)
@@ -653,7 +681,6 @@ def simulate(plan: Plan) -> Outcome:
     others: dict[tuple[Any, str], Any] = {
         **run.disk.replacements(),
         (aiohttp, "ClientSession"): type("Session", (Session,), {"network": run.network}),
-        (ssl, "create_default_context"): lambda: tls,
         (opening, "Connection"): run.connect_to_table,
     }
     if plan.sabotage:
@@ -702,6 +729,11 @@ async def _wait_for_commit(life: Life, which: str) -> None:
             await committed.wait()
 
 
+def _had_no_room(worker: Worker) -> bool:
+    """Whether a start with --restored has failed because the disk was full: systemd starts it again."""
+    return worker.loss is not None and worker.task.done() and "disk is full" in _status_of(worker.task)
+
+
 def _status_of(task: asyncio.Task[None]) -> str:
     if task.cancelled():
         return "cancelled"
@@ -727,20 +759,20 @@ def _leave_out_of_collections() -> None:
 
 
 @functools.cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
-
-
-@functools.cache
-def _prepare() -> tuple[Any, Any, Any]:
+def _prepare(*, factor: bool, flood: bool) -> tuple[Any, Any, Any]:
     """Return what no run changes: the settings, but for the store, and the words and the policy."""
     slack: Any = SimpleNamespace(bot_token=BOT_TOKEN, app_token=APP_TOKEN, api_url=f"http://{_SLACK}/api/")
+    addresses = [person.email for person in make_workspace(_PEOPLE).people if person.email]
     with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
         variables = {
             **environment(slack, _SQS, [f"{_SQS}/000000000000/{name}" for name in _QUEUES], log_level="INFO"),
-            **write_policies(Path(folder)),
+            **write_policies(Path(folder), factored=FACTORED_LABEL if factor else "", addresses=addresses),
+            **(factor_environment(_FACTOR) if factor else {}),
+            **({"OPEN_PER_PERSON": str(OPEN_IN_A_FLOOD)} if flood else {}),
             "STORE_URL": "sqlite:///of-each-run.db",
         }
         settings = load_settings(Purpose.RUN, environ=variables, directory=Path(folder))
-        policy = make_policy(settings, load_alert_policies(settings.config_dir), PeopleRules())
+        policy = make_policy(
+            settings, load_alert_policies(settings.config_dir), load_people_rules(settings.config_dir)
+        )
         return settings, load_messages(settings.config_dir), policy

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any, Final
 
 from torture.promises import Promise
-from torture.sabotage import CarelessStore
+from torture.sabotage import FACTOR_SABOTAGES, CarelessStore, Replacements
 
 from bot.clock import Clock
 from bot.slack.messenger import LOOK_BACK, SlackMessenger
@@ -24,14 +25,20 @@ from bot.store.sqlite.store import SqliteStore
 from bot.triage import (
     answer_rules,
     asking_rules,
+    inquiry_rules,
     look_ups,
+    place_rules,
     recorder,
     reminding,
+    responder_rules,
+    restore_rules,
     service,
     trail,
 )
 from bot.triage.asking import Asker
+from bot.triage.bursts import Bursts
 from bot.triage.cards import Cards
+from bot.triage.inquiring import Inquirer
 from bot.triage.look_ups import LookUpResult
 from bot.triage.policy import Policy
 from bot.triage.restores import Restores
@@ -45,9 +52,6 @@ _LOSSES: Final = (Promise.LOST, Promise.TWICE, Promise.UNREPORTED, Promise.FALLE
 
 #: What comes of two writers who do not see each other.
 _CONTRADICTIONS: Final = (Promise.OVERRULED, Promise.UNREPORTED, Promise.CONFLICTING, Promise.DISORDERLY)
-
-#: Where something of the program's stands, and what takes its place.
-Replacements = Mapping[tuple[Any, str], Any]
 
 
 def _never_look() -> Replacements:
@@ -180,12 +184,46 @@ def _take_clicks_of_anybody() -> Replacements:
     return {(answer_rules, "why_not_answer"): lambda *_: None}
 
 
+def _let_anybody_act() -> Replacements:
+    return {(responder_rules, "why_not_act"): lambda *_: None}
+
+
+def _lose_hand_overs() -> Replacements:
+    return {(responder_rules, "hand_over"): lambda *_: None}
+
+
 def _deescalate() -> Replacements:
     return {(answer_rules, "_compare_ranks"): lambda *_: 0}
 
 
 def _lose_notes() -> Replacements:
     return {(service, "add_note"): lambda *_: None}
+
+
+def _lose_replies() -> Replacements:
+    return {(inquiry_rules, "take_reply"): lambda *_: None}
+
+
+def _ask_back_again_after_a_doubt() -> Replacements:
+    """Post what may have been posted once more, without a look."""
+
+    async def look(inquirer: Any, inquiry: Any) -> None:
+        await inquirer._save(inquiry_rules.record_not_posted(inquiry, inquirer._clock()))
+
+    return {(Inquirer, "_look"): look}
+
+
+def _ask_back_before_claiming() -> Replacements:
+    async def post(inquirer: Any, inquiry: Any, question: Any) -> None:
+        await inquirer._record(inquiry, await inquirer._post(inquiry, question))
+
+    return {(Inquirer, "_claim_and_post"): post}
+
+
+def _forget_windows() -> Replacements:
+    """Know no reply again that Slack delivers twice."""
+    counted = count()
+    return {(inquiry_rules, "window_key"): lambda *_: f"{next(counted):016x}"}
 
 
 def _ignore_versions() -> Replacements:
@@ -216,7 +254,7 @@ def _post_again_after_a_doubt() -> Replacements:
 
 
 def _claim_after_asking() -> Replacements:
-    async def post(asker: Any, question: Any, person: Any) -> None:
+    async def post(asker: Any, question: Any, person: Any, _: Any) -> None:
         claim = asking_rules.claim(question, person, asker._clock())
         message_ref = await asker._send(claim.question)
         claimed = await asker._recorder.save(question, claim)
@@ -252,9 +290,13 @@ def _begin_spans_at_the_lower_end() -> Replacements:
 
 
 def _write_without_conditions() -> Replacements:
-    async def put_all(table: Any, item: Any, _: Any, others: Any) -> bool:
-        for each in (item, *others):
+    async def put_all(
+        table: Any, item: Any, _: Any, others: Any, *, guarded: Any = (), gone: Any = ()
+    ) -> bool:
+        for each in (item, *others, *(other for other, _ in guarded)):
             await table.call("put_item", Item=to_wire(each))
+        for each in gone:
+            await table.call("delete_item", Key=to_wire(each))
         return True
 
     return {(Table, "put_all"): put_all}
@@ -307,11 +349,21 @@ def _ask_at_once_after_a_restore() -> Replacements:
 
 
 def _read_nothing_after_a_restore() -> Replacements:
+    """Decide without a look at Slack; what is reported then is a note, for the standing is unknown."""
+
     async def pass_on(_: Any, question: Any, *__: Any) -> Any:
         return question
 
     names = ("before_work", "before_deadline", "before_click")
     return {(Restores, name): pass_on for name in names}
+
+
+def _believe_the_backup() -> Replacements:
+    """Read nothing, and take what the backup says of a question for what stands."""
+    return {
+        **_read_nothing_after_a_restore(),
+        (restore_rules, "give_up_reading"): lambda question, *_: question,
+    }
 
 
 def _restore_by_the_machines_clock() -> Replacements:
@@ -332,6 +384,29 @@ def _begin_each_trail_anew() -> Replacements:
     }
 
 
+def _reserve_without_looking() -> Replacements:
+    return {(place_rules, "reserve"): lambda places, question, _: place_rules._add(places, question)}
+
+
+def _post_lines_again() -> Replacements:
+    return {
+        (place_rules, "end_line"): lambda places, line: place_rules.record_line_not_posted(
+            places, line, places.touched_at
+        )
+    }
+
+
+def _show_no_bursts() -> Replacements:
+    async def show(*_: Any) -> None:
+        pass
+
+    return {(Bursts, "_show"): show}
+
+
+def _report_no_waits() -> Replacements:
+    return {(Policy, "report_waiting_at"): lambda _, __, since: since - timedelta(hours=1)}
+
+
 @dataclass(frozen=True)
 class Sabotage:
     """A broken program: with which store it is tried, and the promises of which it breaks one."""
@@ -339,10 +414,21 @@ class Sabotage:
     store: str
     break_it: Callable[[], Replacements]
     promises: frozenset[Promise]
+    factor: bool = False  #: whether a run has to have a second factor to find it
+    flood: bool = False  #: whether it has to have a flood
 
 
-def _of(store: str, break_it: Callable[[], Replacements], *promises: Promise) -> Sabotage:
-    return Sabotage(store, break_it, frozenset(promises))
+def _of(
+    store: str,
+    break_it: Callable[[], Replacements],
+    *promises: Promise,
+    flood: bool = False,
+) -> Sabotage:
+    return Sabotage(store, break_it, frozenset(promises), flood=flood)
+
+
+def _of_factor(name: str, promise: Promise) -> Sabotage:
+    return Sabotage("sqlite", FACTOR_SABOTAGES[name], frozenset({promise}), factor=True)
 
 
 #: What each is called.
@@ -360,9 +446,8 @@ SABOTAGES: Final[Mapping[str, Sabotage]] = {
     "write the head before commit": _of("sqlite", _write_head_before_commit, Promise.FALLEN),
     "believe any store": _of("sqlite", _believe_any_store, Promise.UNNOTICED),
     "ask at once after a restore": _of("sqlite", _ask_at_once_after_a_restore, Promise.TWICE),
-    "read nothing after a restore": _of(
-        "sqlite", _read_nothing_after_a_restore, Promise.SILENCED, Promise.OVERRULED
-    ),
+    "read nothing after a restore": _of("sqlite", _read_nothing_after_a_restore, Promise.OVERRULED),
+    "believe the backup": _of("sqlite", _believe_the_backup, Promise.SILENCED),
     "restore by the machine's clock": _of(
         "sqlite", _restore_by_the_machines_clock, Promise.TWICE, Promise.LOST, Promise.OPEN
     ),
@@ -370,6 +455,12 @@ SABOTAGES: Final[Mapping[str, Sabotage]] = {
     "reports apart by nothing": _of("sqlite", _apart_by_nothing, Promise.DISORDERLY),
     "ignore versions": _of("sqlite", _ignore_versions, *_CONTRADICTIONS),
     "take clicks of anybody": _of("sqlite", _take_clicks_of_anybody, Promise.FORGED),
+    "let anybody act on a card": _of("sqlite", _let_anybody_act, Promise.INTRUDED),
+    "lose hand-overs": _of("sqlite", _lose_hand_overs, Promise.STALE),
+    "lose replies": _of("sqlite", _lose_replies, Promise.UNSPOKEN),
+    "ask back again after a doubt": _of("sqlite", _ask_back_again_after_a_doubt, Promise.ECHOED),
+    "ask back before claiming": _of("sqlite", _ask_back_before_claiming, Promise.ECHOED),
+    "forget windows": _of("sqlite", _forget_windows, Promise.UNSPOKEN, Promise.ECHOED),
     "de-escalate": _of("sqlite", _deescalate, Promise.SILENCED),
     "lose notes": _of("sqlite", _lose_notes, Promise.UNNOTED),
     "copy nothing": _of("sqlite", _copy_nothing, Promise.UNCOPIED),
@@ -387,4 +478,13 @@ SABOTAGES: Final[Mapping[str, Sabotage]] = {
     "begin each trail anew": _of("sqlite", _begin_each_trail_anew, Promise.UNPROVED),
     "log addresses": _of("sqlite", _log_addresses, Promise.LEAKED),
     "stop late": _of("sqlite", _stop_late, Promise.FALLEN),
+    "approve anybody": _of_factor("approve anybody", Promise.UNAPPROVED),
+    "take unavailable for approved": _of_factor("take unavailable for approved", Promise.UNAPPROVED),
+    "push again": _of_factor("push again", Promise.PESTERED),
+    "limit no pushes": _of_factor("limit no pushes", Promise.PESTERED),
+    "count a late proof": _of_factor("count a late proof", Promise.UNAPPROVED),
+    "reserve without looking": _of("sqlite", _reserve_without_looking, Promise.CROWDED, flood=True),
+    "post the line again": _of("sqlite", _post_lines_again, Promise.UNANNOUNCED, flood=True),
+    "show no bursts": _of("sqlite", _show_no_bursts, Promise.UNANNOUNCED, flood=True),
+    "report waits at once": _of("sqlite", _report_no_waits, Promise.EARLY, flood=True),
 }

@@ -58,7 +58,8 @@ def tell(outcome: Outcome) -> Iterator[str]:
     first = outcome.violations[0]
     yield from map(describe, outcome.violations)
     plan = outcome.plan
-    yield f"--seed {plan.seed} --store {plan.store}, which leaves:"
+    factor = (" --factor" if plan.factor else "") + (" --flood" if plan.flood else "")
+    yield f"--seed {plan.seed} --store {plan.store}{factor}, which leaves:"
     yield f"  alerts: {'all' if plan.alerts is None else sorted(plan.alerts)}"
     yield f"  faults: {[f'{number} {name}' for number, name in outcome.faults]}"
     told = (first.identifier or "worker", "worker")

@@ -31,6 +31,17 @@ def test_every_promise_is_kept(store: str) -> None:
     assert simulate(Plan(seed=1, store=store)).violations == []
 
 
+@pytest.mark.parametrize("store", ["sqlite", "dynamodb"])
+def test_every_promise_is_kept_in_a_flood(store: str) -> None:
+    assert simulate(Plan(seed=7, store=store, flood=True)).violations == []
+
+
+@pytest.mark.parametrize("store", ["sqlite", "dynamodb"])
+def test_every_promise_is_kept_with_a_second_factor(store: str) -> None:
+    assert simulate(Plan(seed=12, store=store, factor=True)).violations == []
+
+
+@pytest.mark.slow  # `python -m tests.simulation --ci` runs them as well
 @pytest.mark.parametrize("plan", list(corpus()), ids=str)
 def test_what_once_failed_does_not_fail_again(plan: Plan) -> None:
     assert simulate(plan).violations == []

@@ -41,7 +41,14 @@ class Unreliable:
         self._caller.close()
 
 
-def refusal(code: str, operation: str) -> ClientError:
-    """Return an error as botocore makes it, for an operation such as `put_item`."""
-    name = "".join(word.title() for word in operation.split("_"))
-    return ClientError({"Error": {"Code": code, "Message": "as the test wants it"}}, name)
+def refusal(
+    code: str, operation: str = "", *, message: str = "as the test wants it", **more: Any
+) -> ClientError:
+    """Return an error as botocore makes it, with `more` of its own, for an operation such as `put_item`."""
+    response: Any = {"Error": {"Code": code, "Message": message}, **more}
+    return ClientError(response, action_of(operation))
+
+
+def action_of(operation: str) -> str:
+    """Return what AWS calls an operation: `PutItem` for `put_item`."""
+    return "".join(word.title() for word in operation.split("_"))

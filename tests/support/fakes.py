@@ -10,8 +10,9 @@ from typing import Literal, TypeVar
 from bot.clock import Clock, Machine, Service
 from bot.triage.answer_rules import Notice
 from bot.triage.asking_rules import AS_SHOWN
+from bot.triage.assignments import Assignment
+from bot.triage.inquiry import Inquiry
 from bot.triage.model import (
-    AlertTaken,
     Bookmark,
     Confidence,
     FoundQuestion,
@@ -23,10 +24,11 @@ from bot.triage.model import (
     Shown,
     TriageRequest,
 )
+from bot.triage.places import Places
 from bot.triage.ports import Meter
 
 T = TypeVar("T")
-Call = Literal["find", "post", "open", "look", "redraw", "remind"]
+Call = Literal["find", "post", "open", "look", "redraw", "remind", "ask back", "line"]
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 #: How long the machine has been up at noon.
@@ -134,7 +136,12 @@ class ScriptedMessenger:
     remind_ends: list[Exception | None] = field(default_factory=list)
     #: Run inside a call, before it ends.
     before: dict[Call, Callable[[Question | None], Awaitable[None]]] = field(default_factory=dict)
+    finds: list[str] = field(default_factory=list)  #: who was looked up
     posts: list[tuple[datetime, Question]] = field(default_factory=list)
+    ask_back_ends: list[Exception | MessageRef] = field(default_factory=list)
+    asked_back: list[tuple[datetime, Inquiry]] = field(default_factory=list)
+    lines: list[tuple[datetime, Question]] = field(default_factory=list)
+    line_ends: list[Exception | MessageRef] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)  #: of the posts; "": the person
     looks: list[datetime] = field(default_factory=list)
     bookmarks: list[Bookmark | None] = field(default_factory=list)  #: with which each of them went on
@@ -143,6 +150,7 @@ class ScriptedMessenger:
     told: list[tuple[str, str]] = field(default_factory=list)
 
     async def find_person(self, wanted: str) -> Person:
+        self.finds.append(wanted)
         await self._before("find", None)
         by_id = {each.slack_id: each for each in self.people.values() if isinstance(each, Person)}
         return _play(self.people[wanted] if wanted in self.people else by_id[wanted])
@@ -156,15 +164,27 @@ class ScriptedMessenger:
         place = MessageRef(channel="D0ADA", ts=f"17640000{len(self.posts):02}.000100")
         return _play(self.post_ends.pop(0) if self.post_ends else place)
 
+    async def post_line(self, line: Question, *, channel: str = "") -> MessageRef:
+        self.lines.append((self.clock(), line))
+        await self._before("line", line)
+        place = MessageRef(channel=channel or "D0ADA", ts=f"17640001{len(self.lines):02}.000100")
+        return _play(self.line_ends.pop(0) if self.line_ends else place)
+
     async def open_conversation(self, question: Question) -> str:
         await self._before("open", question)
         return _play(self.open_ends.pop(0) if self.open_ends else "D0ADA")
 
+    async def post_inquiry(self, inquiry: Inquiry, question: Question) -> MessageRef:
+        self.asked_back.append((self.clock(), inquiry))
+        await self._before("ask back", question)
+        place = MessageRef(channel=inquiry.channel, ts=f"17640000{len(self.asked_back):02}.000300")
+        return _play(self.ask_back_ends.pop(0) if self.ask_back_ends else place)
+
     async def look_up(
-        self, question: Question, *, after: Bookmark | None = None
+        self, question: Question | Inquiry, *, after: Bookmark | None = None
     ) -> MessageRef | Bookmark | None:
         assert question.slack_id
-        await self._before("look", question)
+        await self._before("look", question if isinstance(question, Question) else None)
         self.looks.append(self.clock())
         self.bookmarks.append(after)
         return _play(self.look_ends.pop(0) if self.look_ends else None)
@@ -217,7 +237,8 @@ class ScriptedSecurityTeam:
     before_end: Callable[[Question], Awaitable[None]] | None = None  #: run inside a call
     gone: bool = False  #: somebody deleted the card that was there
     cards: list[Question] = field(default_factory=list)
-    told: list[Report | AlertTaken] = field(default_factory=list)
+    bursts: list[Places] = field(default_factory=list)  #: of which a card was shown
+    told: list[Report | Assignment] = field(default_factory=list)
 
     async def show(self, question: Question) -> str:
         self.cards.append(question)
@@ -227,7 +248,13 @@ class ScriptedSecurityTeam:
         known = "" if self.gone else question.card_ts
         return known or f"17640000{len(self.cards):02}.000200"
 
-    async def tell(self, question: Question, event: Report | AlertTaken) -> None:
+    async def show_burst(self, places: Places) -> str:
+        assert places.burst
+        self.bursts.append(places)
+        _play(self.show_ends.pop(0) if self.show_ends else None)
+        return places.burst.card_ts or f"17640000{len(self.bursts):02}.000300"
+
+    async def tell(self, question: Question, event: Report | Assignment) -> None:
         assert question.card_ts
         self.told.append(event)
         _play(self.tell_ends.pop(0) if self.tell_ends else None)

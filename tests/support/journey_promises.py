@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bot.triage.answer_rules import IDLE_CHANGES_MAX, Refusal
 from bot.triage.model import Choice, InvalidBody, OutboxRow, Question, State, TriageRequest
-from bot.triage.outcomes import OUTCOMES, Outcome
+from bot.triage.outcomes import OUTCOMES, Outcome, Reason
 from bot.triage.policy import Policy
 
 WAYS_ON = {
@@ -118,11 +118,17 @@ def judge_click(before: Question | None, choice: Choice, result: Question | Refu
         assert (result.state, result.said) == (State.ASKED, choice)
 
 
+def _waits_for_place(question: Question) -> bool:
+    """Whether a burst calls it. A release before drops whose place that is, once it has reported it."""
+    was_dropped = question.state is State.ACCEPTED and question.reason == Reason.NOT_ASKED_IN_TIME
+    return bool(question.waits_for) or was_dropped
+
+
 def _check_alone(question: Question) -> None:
     assert question.idle_changes <= IDLE_CHANGES_MAX
     assert question.state is not State.ASKED or question.message_ref
     assert question.in_doubt_since is None or question.state in (State.ACCEPTED, State.POSTING)
-    assert (question.work is None) or question.due_at is not None
+    assert question.work is None or question.due_at is not None or _waits_for_place(question)
 
 
 def _check_step(before: Question, question: Question, policy: Policy) -> None:

@@ -64,7 +64,11 @@ class Journeys(RuleBasedStateMachine):
     def begin(self, names: list[str], *, allow: bool, lag: int, expire_after: int | None) -> None:
         expiry = timedelta(seconds=expire_after) if expire_after else None
         self.policy = Policy(
-            allow_deescalation=allow, expire_after=expiry, remind_after=timedelta(seconds=30), remind_times=2
+            open_per_person=100,
+            allow_deescalation=allow,
+            expire_after=expiry,
+            remind_after=timedelta(seconds=30),
+            remind_times=2,
         )
         self.slack.lag = timedelta(seconds=lag)
         self.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,12 +12,13 @@ from typing import Protocol
 from bot.errors import StoreError
 from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
+from bot.triage.event_kinds import EventFacts, EventKind
+from bot.triage.factor import Attempt, attempt_key
+from bot.triage.inquiry import Inquiry
 from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.model import (
     RESTORE_SETTLES,
     Change,
-    EventFacts,
-    EventKind,
     FoundQuestion,
     OutboxRow,
     Question,
@@ -28,6 +29,7 @@ from bot.triage.model import (
     Work,
 )
 from bot.triage.outcomes import Reason
+from bot.triage.places import Places, WaitingCount
 from bot.triage.ports import Archive, Backlog, Outbox, SelectReport, Store, select_all
 from bot.triage.statistics import AlertStatistics, Tally
 from bot.triage.trail import make_event
@@ -59,6 +61,9 @@ class MemoryStore:
         self.restore: Restore | None = None
         self.conversations: dict[str, datetime] = {}
         self.found: dict[str, FoundQuestion] = {}
+        self.attempts: dict[str, Attempt] = {}
+        self.inquiries: dict[tuple[str, int], Inquiry] = {}
+        self.places: dict[str, Places] = {}
 
     # Store
 
@@ -72,7 +77,80 @@ class MemoryStore:
         stored = await self.load((change.before or change.question).ref)
         if stored is None or stored.version != change.question.version - 1:
             return False
+        if change.attempt is not None and not self._put_attempt(change.attempt):
+            return False
+        if change.inquiry is not None and not self._put_inquiry(change.inquiry):
+            return False
+        if change.places is not None and not self._put_places(change.places):
+            return False
         self._put(change)
+        return True
+
+    async def find_attempt(self, subject: str) -> Attempt | None:
+        return self.attempts.get(attempt_key(subject))
+
+    async def save_attempt(self, attempt: Attempt) -> bool:
+        self._fail()
+        return self._put_attempt(attempt)
+
+    async def due_attempts(self, now: datetime, *, limit: int) -> Sequence[Attempt]:
+        due = [each for each in self.attempts.values() if each.due_at and each.due_at <= now]
+        return sorted(due, key=lambda each: each.due_at or _NEVER)[:limit]
+
+    async def inquiries_of(self, ref: str) -> Sequence[Inquiry]:
+        found = {number: each for (key, number), each in self.inquiries.items() if ref.startswith(key)}
+        return [found[number] for number in sorted(found)]
+
+    async def save_inquiry(self, inquiry: Inquiry) -> bool:
+        self._fail()
+        return self._put_inquiry(inquiry)
+
+    async def due_inquiries(self, now: datetime, *, limit: int) -> Sequence[Inquiry]:
+        due = [each for each in self.inquiries.values() if each.due_at and each.due_at <= now]
+        return sorted(due, key=lambda each: each.due_at or _NEVER)[:limit]
+
+    def _put_inquiry(self, inquiry: Inquiry) -> bool:
+        stored = self.inquiries.get((inquiry.key, inquiry.number))
+        if (stored.version if stored else 0) != inquiry.version - 1:
+            return False
+        self.inquiries[inquiry.key, inquiry.number] = inquiry
+        return True
+
+    def _put_attempt(self, attempt: Attempt) -> bool:
+        stored = self.attempts.get(attempt.key)
+        if (stored.version if stored else 0) != attempt.version - 1:
+            return False
+        self.attempts[attempt.key] = attempt
+        return True
+
+    async def find_places(self, person: str) -> Places | None:
+        return self.places.get(person)
+
+    async def save_places(self, places: Places) -> bool:
+        self._fail()
+        return self._put_places(places)
+
+    async def due_places(self, now: datetime, *, limit: int) -> Sequence[Places]:
+        due = [each for each in self.places.values() if each.due_at and each.due_at <= now]
+        return sorted(due, key=lambda each: each.due_at or _NEVER)[:limit]
+
+    async def first_waiting(self, person: str) -> Sequence[Question]:
+        return list({each.request.alert: each for each in reversed(self._waiting(person))}.values())
+
+    async def count_waiting(self, person: str, *, limit: int) -> WaitingCount:
+        waiting = self._waiting(person)
+        first = [each.identifier for each in waiting[:limit]]
+        return WaitingCount(kinds=Counter(each.request.alert for each in waiting), first=first)
+
+    def _waiting(self, person: str) -> list[Question]:
+        found = [each for each in self.questions.values() if each.waits_for == person]
+        return sorted(found, key=lambda each: each.accepted_at)
+
+    def _put_places(self, places: Places) -> bool:
+        stored = self.places.get(places.person)
+        if (stored.version if stored else 0) != places.version - 1:
+            return False
+        self.places[places.person] = places
         return True
 
     async def load(self, ref: str) -> Question | None:
@@ -96,6 +174,9 @@ class MemoryStore:
         deadlines = [each.deadline for each in self.questions.values()]
         return min((moment for moment in due + deadlines if moment and moment > after), default=None)
 
+    async def load_by_key(self, key: str) -> Question | None:
+        return next((each for each in self.questions.values() if each.ref.startswith(f"{key}.")), None)
+
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
         asked = [each for each in self.questions.values() if each.slack_id == slack_id]
         found = [each for each in asked if each.state is State.ASKED and each.answered_at is None]
@@ -110,6 +191,10 @@ class MemoryStore:
         found = [each for each in asked if each.answered_at and each.answered_at >= since]
         return sorted(found, key=lambda each: each.answered_at or _NEVER, reverse=True)[:limit]
 
+    async def taken_by(self, slack_id: str, *, limit: int) -> Sequence[Question]:
+        taken = [each for each in self.questions.values() if slack_id and each.taken_by == slack_id]
+        return sorted(taken, key=lambda each: each.accepted_at, reverse=True)[:limit]
+
     async def probe(self) -> None:
         self._fail()
 
@@ -120,10 +205,16 @@ class MemoryStore:
             if each.settled_at and each.settled_at < before and self._is_at_rest(each, before)
         ]
         removed = [key for _, key in sorted(ended)[:limit]]
+        kept = {key: each for key, each in self.attempts.items() if each.due_at or each.started_at >= before}
+        self.attempts = kept
+        self.places = {
+            person: each for person, each in self.places.items() if each.due_at or each.touched_at >= before
+        }
         for key in removed:
             identifier = self.questions.pop(key).request.identifier
             self.reports.pop(identifier, None)
             self.events.pop(identifier, None)
+        self.inquiries = {place: each for place, each in self.inquiries.items() if place[0] not in removed}
         return len(removed)
 
     async def restored(self) -> Restore | None:
@@ -158,6 +249,10 @@ class MemoryStore:
                 self.questions[key] = doubted
             kept = self.questions[key]
             self.questions[key] = replace(kept, accepted_at=min(kept.accepted_at, now))
+        for place, inquiry in self.inquiries.items():
+            self.inquiries[place] = restore_rules.doubt_inquiry(inquiry, now) or inquiry
+        for person, places in self.places.items():
+            self.places[person] = restore_rules.doubt_line(places, now) or places
 
     # Outbox
 
@@ -211,7 +306,8 @@ class MemoryStore:
         if question is None:
             return None
         events, reports = self.events.get(identifier, ()), self.reports.get(identifier, ())
-        return Trail(question=question, events=list(events), reports=list(reports))
+        inquiries = await self.inquiries_of(question.ref)
+        return Trail(question=question, events=list(events), reports=list(reports), inquiries=list(inquiries))
 
     async def trails(self, since: datetime, until: datetime) -> AsyncIterator[Trail]:
         for question in list(self.questions.values()):

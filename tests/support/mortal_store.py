@@ -14,7 +14,9 @@ from memory_store import AnyStore, MemoryStore
 
 from bot.errors import StoreError
 from bot.store import OpenStore, open_store
+from bot.triage.factor import Attempt
 from bot.triage.model import Change, FoundQuestion, OutboxRow
+from bot.triage.places import Places
 
 T = TypeVar("T")
 
@@ -39,6 +41,9 @@ class MortalStore:
         self.open_for, self.answered_by = kept.open_for, kept.answered_by
         self.restored, self.found_question = kept.restored, kept.found_question
         self.conversation_read_at = kept.conversation_read_at
+        self.find_attempt, self.due_attempts = kept.find_attempt, kept.due_attempts
+        self.find_places, self.due_places = kept.find_places, kept.due_places
+        self.first_waiting, self.count_waiting = kept.first_waiting, kept.count_waiting
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
         try:
@@ -48,6 +53,12 @@ class MortalStore:
 
     async def save(self, change: Change) -> bool:
         return await self._write(lambda: self._kept.save(change))
+
+    async def save_attempt(self, attempt: Attempt) -> bool:
+        return await self._write(lambda: self._kept.save_attempt(attempt))
+
+    async def save_places(self, places: Places) -> bool:
+        return await self._write(lambda: self._kept.save_places(places))
 
     async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
         await self._write(lambda: self._kept.keep_conversation(slack_id, found, at))

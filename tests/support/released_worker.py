@@ -11,6 +11,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
@@ -33,8 +34,14 @@ from bot.triage.reminding import Reminder
 from bot.triage.service import TriageService
 
 #: Within an hour there are reminders and deadlines, and the security team hears of all but a yes.
+#: How a release is told that there is a channel for cards.
+CHANNEL: dict[str, Any] = (
+    {"security_channel": "C0SECURITY"}
+    if "security_channel" in Policy.__dataclass_fields__
+    else {"has_channel": True}
+)
 POLICY = Policy(
-    remind_after=timedelta(minutes=10), expire_after=timedelta(minutes=25), remind_times=1, has_channel=True
+    remind_after=timedelta(minutes=10), expire_after=timedelta(minutes=25), remind_times=1, **CHANNEL
 )
 
 #: Nobody looks for what others leave beside the test, whose clock says when somebody does.
@@ -57,6 +64,33 @@ def in_order(kind: Any, *values: object) -> Any:
     return kind(**dict(zip(signature(kind).parameters, values, strict=False)))
 
 
+def prover_of(recorder: Recorder, asker: Asker) -> dict[str, Any]:
+    """Return what proves a *yes*, where a release has that; it has no provider."""
+    if not find_spec("bot.triage.proving"):
+        return {}
+    prover = import_module("bot.triage.proving").Prover
+    others = {"restores": asker.restores, "jitter": lambda: 1.0, "on_work": lambda: None}
+    return {"prover": prover(None, recorder, **others)}
+
+
+def inquirer_of(slack: Any, recorder: Recorder, asker: Asker, pacing: Any) -> dict[str, Any]:
+    """Return what asks back, where a release has that."""
+    if not find_spec("bot.triage.inquiring"):
+        return {}
+    inquirer = import_module("bot.triage.inquiring").Inquirer
+    others = {"restores": asker.restores, "pacing": pacing, "on_work": lambda: None}
+    return {"inquirer": inquirer(slack, recorder, **others)}
+
+
+def bursts_of(slack: Any, recorder: Recorder, pacing: Any) -> dict[str, Any]:
+    """Return what reserves places for questions, where a release has that."""
+    if not find_spec("bot.triage.bursts"):
+        return {}
+    restores = import_module("bot.triage.restores").Restores(slack, recorder)
+    bursts = import_module("bot.triage.bursts").Bursts
+    return {"bursts": bursts((slack, ScriptedSecurityTeam()), recorder, pacing=pacing, restores=restores)}
+
+
 class ReleasedWorker:
     """A worker on a table, or on a file, that has no clock and no Slack but those that it is told of."""
 
@@ -64,15 +98,21 @@ class ReleasedWorker:
         self.store = store
         self.clock = clock
         self.slack = TruthfulSlack(clock)
-        recorder = Recorder(store, write_report, policy=POLICY, clock=clock)
+        self.recorder = recorder = Recorder(store, write_report, policy=POLICY, clock=clock)
         limits = part("bot.triage.rate_limits", "bot.triage.pacing")
         limiter = in_order(either(limits.__name__, "ConcurrencyLimiter", "Gate"), lambda: 1.0)
         rate_limiter = either(limits.__name__, "RateLimiter", "Pace")()
         pacing = in_order(limits.Pacing, limiter, rate_limiter, lambda: 1.0)
+        bursts = bursts_of(self.slack, recorder, pacing)
+        self.bursts: Any = bursts.get("bursts")
+        asker = Asker(self.slack, recorder, **bursts, pacing=pacing)
         actors = either("bot.triage.service", "Actors", "Workers")(
-            asker=Asker(self.slack, recorder, pacing=pacing),
+            asker=asker,
             reminder=Reminder(self.slack, recorder, pacing=pacing),
             cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
+            **prover_of(recorder, asker),
+            **inquirer_of(self.slack, recorder, asker, pacing),
+            **bursts,
         )
         self.service = TriageService(recorder, self.slack, actors, on_work=lambda: None)
 
@@ -91,11 +131,15 @@ class ReleasedWorker:
 
     async def receive(self, identifier: str, *facts: str) -> bool:
         """Take a request in, with facts of these values; tell whether it may be deleted from the queue."""
+        return await self.receive_for(f"{identifier}@example.com", identifier, *facts)
+
+    async def receive_for(self, user: str, identifier: str, *facts: str) -> bool:
+        """Take a request about this person in, as `receive` does."""
         fields = {
             "identifier": identifier,
             "alert": "duo_bypass_codes_generated",
             "summary": "Codes were made.",
-            "user": f"{identifier}@example.com",
+            "user": user,
             "facts": [{"name": "Host", "value": value} for value in facts],
         }
         [fate] = await self.service.receive([decode_request(json.dumps(fields))])
@@ -108,6 +152,9 @@ class ReleasedWorker:
         for work in Work:
             for question in await self.store.due(work, self.clock(), limit=20):
                 await self.service.work_on(question, work)
+        if hasattr(self.store, "due_places"):  # only a release that lets questions wait has bursts
+            for places in await self.store.due_places(self.clock(), limit=20):
+                await self.bursts.look_at(places.person)
         rows = await self.store.sendable(self.clock(), limit=10)
         await self.store.mark_sent(rows, self.clock())
         told = ("identifier", "sequence", "event_id", "body")
@@ -117,7 +164,16 @@ class ReleasedWorker:
         """Take a click of the person who was asked; tell what they said, or why it was refused."""
         message = next(each for each in self.slack.messages if each.ref == ref)
         answered = await self.service.answer(message.click(Choice(choice), self.clock()))
+        proofs = [each for each in asyncio.all_tasks() if each.get_name().startswith("prove ")]
+        await asyncio.gather(*proofs)
         return str(getattr(answered, "said", answered))
+
+    async def require_proofs(self) -> None:
+        """Let each *yes* need a proof from now on, which a release may lack; there is no provider."""
+        policies = self.recorder.policy.alerts
+        factor = part("bot.triage.policy").Factor.REQUIRED
+        alerts = replace(policies, default=replace(policies.default, factor=factor))
+        self.recorder.policy = replace(POLICY, alerts=alerts)
 
     async def note(self, ref: str, text: str, view_id: str = "") -> bool:
         """Take a note of the person who was asked, from a window; tell whether it was taken."""

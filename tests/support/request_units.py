@@ -64,7 +64,7 @@ class Meter:
 def stored_bytes(items: Sequence[Wire]) -> int:
     entries = [_entry(item, index) for item in items for index in INDEXES]
     kept = [*items, *(entry for entry in entries if entry)]
-    return sum(_size(each) + _OVERHEAD for each in kept)
+    return sum(item_bytes(each) + _OVERHEAD for each in kept)
 
 
 def _parts(operation: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
@@ -89,17 +89,18 @@ def _entry(item: Wire, index: Index) -> Wire:
 def _read_units(operation: str, arguments: dict[str, Any], answer: dict[str, Any]) -> float:
     if operation == "batch_get_item":
         items = [item for found in answer["Responses"].values() for item in found]
-        return float(sum(ceil(_size(item) / 4096) for item in items))
+        return float(sum(ceil(item_bytes(item) / 4096) for item in items))
     items = answer.get("Items", [answer.get("Item", {})])
-    units = max(1, ceil(sum(_size(item) for item in items) / 4096))
+    units = max(1, ceil(sum(item_bytes(item) for item in items) / 4096))
     return units * (1.0 if arguments.get("ConsistentRead") else 0.5)
 
 
 def _kibibytes(item: Wire) -> int:
-    return ceil(_size(item) / 1024)
+    return ceil(item_bytes(item) / 1024)
 
 
-def _size(item: Wire) -> int:
+def item_bytes(item: Wire) -> int:
+    """Return the size of an item as DynamoDB reckons it, without what it adds for each."""
     return sum(len(name) + _value_size(value) for name, value in item.items())
 
 

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from table_crew import Crew, crew_of
+from table_crew import PROVED, Crew, crew_of
 
 from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.triage.model import Choice, Fact
+from bot.triage.proving import LOOK_INTERVAL as PROOF_INTERVAL
 
 #: Dollars for a million, on demand, in us-east-1 (AWS's price pages, read 2026-11).
 WRITES = 0.625
@@ -63,6 +64,13 @@ async def changed(crew: Crew) -> None:
     await crew.pass_time(seconds=0)
 
 
+async def proved(crew: Crew) -> None:
+    await crew.ask(alert=PROVED)
+    crew.clock.advance(seconds=10 * MINUTE)
+    await crew.prove()
+    await crew.pass_time(seconds=0)
+
+
 async def unanswered(crew: Crew) -> None:
     await crew.ask()
     await crew.pass_time(seconds=FOUR_HOURS)
@@ -90,18 +98,34 @@ WAYS: Mapping[str, tuple[Callable[[Crew], Awaitable[None]], int]] = {
 }
 
 
-#: By which way the costs are reckoned.
+#: It takes a unit more or less by what comes first: the message's redraw, or the push.
+PROVED_WAY: Mapping[str, tuple[Callable[[Crew], Awaitable[None]], int]] = {
+    "answered with a yes that is proved within 20 s": (proved, 1)
+}
+
+
+#: By which way, and which hours, the costs of a month are reckoned.
 USUAL = "an alert: reminded once, then answered"
+IDLE = "an hour of a worker that has nothing to do"
+SCRAPED = "an hour of metrics, read every 15 s"
 
 
 async def measure(way: str, workers: int) -> Units:
     """Let an alert go this way through so many workers; return what it takes beside their looks."""
-    go, reports = WAYS[way]
+    go, reports = {**WAYS, **PROVED_WAY}[way]
     async with crew_of(workers) as crew:
         await go(crew)
         units = Units(written=crew.meter.written, read=crew.meter.read, kept=crew.stored_bytes)
         assert await crew.reports_sent() == reports
         return units
+
+
+async def measure_attempts() -> Units:
+    """Return what a worker takes in an hour to look for attempts."""
+    async with crew_of(1) as crew:
+        await crew.look_for_attempts()
+        looks = HOUR / PROOF_INTERVAL
+        return Units(written=crew.meter.written * looks, read=(crew.meter.read + crew.meter.looked) * looks)
 
 
 async def measure_hours() -> tuple[Units, Units, Units]:
@@ -135,15 +159,16 @@ async def units_table() -> tuple[Mapping[str, Units], Sequence[str]]:
     rows = {
         **{f"an alert: {way}": units for way, units in ways.items()},
         "the start of a worker": start,
-        "an hour of a worker that has nothing to do": idle,
-        "an hour of metrics, read every 15 s": scraped,
+        IDLE: idle,
+        "in addition, if a kind of alert needs a proof": await measure_attempts(),
+        SCRAPED: scraped,
     }
     return rows, [f"| {name} | {units.written:,.0f} | {units.read:,.0f} |" for name, units in rows.items()]
 
 
 def costs_table(rows: Mapping[str, Units]) -> Sequence[str]:
     """Return the lines of docs/operate.md that say what a month costs."""
-    alert, idle, scraped = rows[USUAL], *list(rows.values())[-2:]
+    alert, idle, scraped = (rows[name] for name in (USUAL, IDLE, SCRAPED))
     hour = Units(written=idle.written + scraped.written, read=idle.read + scraped.read)
     lines = []
     for alerts in (100, 1_000, 10_000):
@@ -161,3 +186,4 @@ async def documented_lines() -> Sequence[str]:
 
 if __name__ == "__main__":
     print(*asyncio.run(documented_lines()), sep="\n")
+    print(*(f"{way}: {asyncio.run(measure(way, 3))}" for way in PROVED_WAY), sep="\n")

@@ -12,14 +12,21 @@ from typing import Any
 from fakes import ScriptedMessenger, SteppedClock, a_request
 from local_dynamodb import connection, create_table, dynamodb, store_in
 from request_units import Meter, stored_bytes
+from scripted_factor import ScriptedFactor
 from wiring import instead, wired
 
 from bot.store.dynamodb.store import DynamoStore
+from bot.triage.factor import Verdict
 from bot.triage.model import Answer, Choice, Fact, Note, Question, Work
+from bot.triage.policy import AlertPolicies, AlertPolicy, Factor, Policy
 from bot.worker.health import StoreWatch
 
 #: What an alert says, as MozDef writes it without anything long.
 SUMMARY = "A Duo bypass code was generated for your account from 203.0.113.7 at 11:58 UTC. " * 2
+
+#: A kind of alert that needs a proof.
+PROVED = "proved"
+_POLICY = Policy(alerts=AlertPolicies(by_label={PROVED: AlertPolicy(factor=Factor.REQUIRED)}))
 
 #: Nobody looks beside the journey, whose clock says when somebody does.
 _NEVER = timedelta(days=999)
@@ -36,7 +43,11 @@ class Member:
     def __init__(self, store: DynamoStore, slack: ScriptedMessenger, clock: SteppedClock) -> None:
         self.store = store
         self._clock = clock
-        self.service = wired(store, clock=clock, messenger=instead(slack)).service
+        # Whoever is asked for a proof gives it once they have seen what the message says.
+        deeds = [(Verdict.APPROVED, 1)]
+        self.factor = ScriptedFactor(clock=clock, deeds=deeds, interval=timedelta(milliseconds=10))
+        parts = wired(store, _POLICY, clock=clock, messenger=instead(slack), factor=self.factor)
+        self.service = parts.service
 
     async def work(self) -> None:
         """Do whatever is due now, but for deadlines, and send what waits."""
@@ -71,8 +82,9 @@ class Crew:
         for member in self.members:
             await member.work()
 
-    async def ask(self, *facts: Fact) -> None:
-        await self.members[0].service.receive([replace(a_request(summary=SUMMARY), facts=facts)])
+    async def ask(self, *facts: Fact, alert: str = a_request().alert) -> None:
+        request = replace(a_request(summary=SUMMARY), facts=facts, alert=alert)
+        await self.members[0].service.receive([request])
         await self.pass_time(seconds=0)
         assert len(self._slack.posts) == 1
 
@@ -96,6 +108,19 @@ class Crew:
         answered = await service.answer(Answer(**self._by_person(), **said))
         assert isinstance(answered, Question)
         await service.redraw(answered, response_url=_URL)
+
+    async def prove(self) -> None:
+        """Take a *yes* that has to be proved, and its proof."""
+        await self.answer(Choice.YES)
+        while "poll" not in dict(self.members[-1].factor.calls):  # the push is stored by then
+            await asyncio.sleep(0.01)
+        self.clock.advance(seconds=20)
+        proofs = [each for each in asyncio.all_tasks() if each.get_name().startswith("prove ")]
+        await asyncio.gather(*proofs)
+
+    async def look_for_attempts(self) -> None:
+        """Look for attempts with which nobody goes on, as every worker does where proofs are needed."""
+        await self.members[0].store.due_attempts(self.clock(), limit=10)
 
     async def write_note(self) -> None:
         service = self.members[-1].service

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mortal_store import KilledError
 
@@ -24,6 +24,9 @@ from bot.triage.model import (
     Question,
     Shown,
 )
+
+if TYPE_CHECKING:  # which a release before lacks
+    from bot.triage.inquiry import Inquiry
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -73,6 +76,7 @@ class TruthfulSlack:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.messages: list[Message] = []
+        self.lines: list[Question] = []  #: that more questions wait
         self.shown: dict[str, Choice | None] = {}  #: what each redrawn message says was answered
         self.drawn: dict[str, Question] = {}  #: as each message was drawn last
         self.reminded: Counter[str] = Counter()
@@ -103,7 +107,17 @@ class TruthfulSlack:
             raise error
         return place
 
-    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> MessageRef | None:
+    async def post_inquiry(self, inquiry: Inquiry, question: Question) -> MessageRef:
+        raise AssertionError(f"nobody asks {inquiry} back about {question}")
+
+    async def post_line(self, line: Question, *, channel: str = "") -> MessageRef:
+        assert not channel
+        self.lines.append(line)
+        return MessageRef(channel=f"D0{line.slack_id}", ts=f"2.{len(self.lines):06}")
+
+    async def look_up(
+        self, question: Question | Inquiry, *, after: Bookmark | None = None
+    ) -> MessageRef | None:
         assert after is None
         assert question.claimed_at
         seen = self._see(question.claimed_at - timedelta(minutes=30))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -30,7 +29,6 @@ SETTINGS = load_settings(
 )
 WORDING = load_messages()
 CLIENT = AsyncWebClient()
-TLS = ssl.create_default_context()
 
 
 class Steady(Random):
@@ -68,7 +66,6 @@ def wired(store: Any, policy: Policy | None = None, *, settings: Settings = SETT
     resources = Resources(
         store=store,
         queues=Queues(requests=nothing, responses=nothing, dead_letters=nothing),
-        tls=TLS,
         tokens=Tokens(bot=settings.slack_bot_token, app=settings.slack_app_token),
         **{name: given.pop(name) for name in of_resources},
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .fast_clock import PACE, SHARED_PACE
 from .options import Options
+from .sabotage import FACTOR_SABOTAGES
 from .summary import render
 from .trial import Trial
 
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dynamodb",
         metavar="URL",
         default="",
-        help="a local DynamoDB that runs already; without it moto's is started: slow from 500 alerts on",
+        help="a local DynamoDB that runs already, instead of a table in memory",
     )
     parser.add_argument(
         "--pace",
@@ -66,8 +67,14 @@ def _parser() -> argparse.ArgumentParser:
         help=f"seconds of the torture's time in one of ours: {PACE:g} for SQLite, else {SHARED_PACE:g}",
     )
     parser.add_argument("--fifo", action="store_true", help="the response queue is a FIFO queue")
+    parser.add_argument("--factor", action="store_true", help="let some alerts need a second factor")
+    parser.add_argument("--flood", action="store_true", help="let people have few questions open")
+    parser.add_argument("--busy", action="store_true", help="judge a machine that has other work mildly")
     parser.add_argument("--without-look-up", action="store_true", help="break the worker: never look up")
     parser.add_argument("--outbox-after-ack", action="store_true", help="break it: report in a second step")
+    parser.add_argument(
+        "--sabotage", choices=FACTOR_SABOTAGES, default="", help="break its second factor: see --factor"
+    )
     parser.add_argument("--folder", type=Path, help="where log and store are kept")
     parser.add_argument("--log-level", default="INFO")
     return parser

@@ -12,12 +12,15 @@ from typing import Final
 
 from bot.sandbox.fake_slack import Person, Workspace
 
-from .orders import SECURITY_CHANNEL
+from .orders import SECURITY_CHANNEL, subject_of
 
 _BOT: Final = Person(id="U0TRIAGEBOT", name="triagebot", real_name="Triage bot", is_bot=True)
 _LABELS: Final = ("sensitive_host_session", "duo_bypass_codes_used", "ssh_access_sign_releng", "brand_new")
 _CONFIDENCES: Final = ("highest", "high", "moderate", "low", "lowest")
 _SURE: Final = frozenset({"highest", "high"})
+
+#: The alerts whose *yes* must be proved, where a run has a second factor.
+FACTORED_LABEL: Final = "brand_new"
 
 #: What every summary says.
 SUMMARY_WORDS: Final = "a login from"
@@ -63,6 +66,8 @@ class Alert:
     person: str
     choices: tuple[str, ...]  #: the buttons that the question must have
     facts: str = ""  #: what must stand beside the summary
+    address: str = ""  #: of the person who must be asked
+    subject: str = ""  #: as whom the provider of a second factor knows them
 
     @property
     def key(self) -> str:
@@ -116,5 +121,7 @@ def _alert(identifier: str, kind: Kind, members: Sequence[Person], random: Rando
         kind=kind,
         person=person.id if kind is Kind.ASKABLE else "",
         facts=_TOLD[turn],
+        address=person.email or "",
+        subject=subject_of(person.email or ""),
         choices=("yes", "no", "notSure", *(() if confidence in _SURE else ("wrongUser",))),
     )

@@ -10,16 +10,21 @@ from .history import Press
 _State = tuple[int, str]
 
 
-def why_unexplained(presses: Sequence[Press], reported: Sequence[str]) -> tuple[str, str] | None:
+def why_unexplained(
+    presses: Sequence[Press], reported: Sequence[str], *, silent: str = ""
+) -> tuple[str, str] | None:
     """Return what is wrong, `unreported` or `forged`, with its evidence; None if all fits.
 
     `presses` are the honest ones in their order, `reported` the choices of the human reports in theirs. A
     press that Slack calls failed may have been taken or not; one that was acknowledged was taken, and is
-    reported unless it repeats the choice before it.
+    reported unless it repeats the choice before it, or is the one that is `silent`.
     """
     states: set[_State] = {(0, "")}
     for press in presses:
-        taken = {after for state in states for after in _take(state, press.choice, reported)}
+        if press.choice == silent:
+            taken = {(explained, silent) for explained, _ in states}
+        else:
+            taken = {after for state in states for after in _take(state, press.choice, reported)}
         states = taken if press.acknowledged else taken | states
         if not states:
             return "unreported", f"press {press.number} ({press.choice}) was acknowledged; {_list(reported)}"

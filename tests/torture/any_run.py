@@ -13,6 +13,7 @@ from wording import WORDING, as_read
 from bot.sandbox.fake_slack import Message
 
 from .alerts import Alert, Kind, make_alerts, make_workspace
+from .case import BY_BOT
 from .checker import judge
 from .history import History, Press
 from .orders import CARDED_LABEL, HOLD_SECONDS, SECURITY_CHANNEL
@@ -42,8 +43,10 @@ def an_alert(kind: Kind = Kind.ASKABLE, *, carded: bool = True) -> Alert:
     return next(each for each in alerts if each.kind is kind and (each.label == CARDED_LABEL) is carded)
 
 
-def a_question(alert: Alert, *, ts: float = ASKED_AT, channel: str = "", answer: str = THANKS) -> Message:
-    shown = {"facts": alert.facts, "question": "Was it you?", "answer": answer}
+def a_question(
+    alert: Alert, *, ts: float = ASKED_AT, channel: str = "", answer: str = THANKS, proof: str = ""
+) -> Message:
+    shown = {"facts": alert.facts, "question": "Was it you?", "answer": answer, "proof": proof}
     return _message(
         ts,
         channel or f"D{alert.person[1:]}",
@@ -59,10 +62,9 @@ def a_reminder(alert: Alert, *, at: float, number: int = 1, thread: str = f"{ASK
     return _message(at, channel, metadata=metadata, thread_ts=thread, is_broadcast=True)
 
 
-def a_card(
-    alert: Alert, outcome: str, *, at: float = ANSWERED_AT, last: str = "take", **shown: str
-) -> Message:
-    """Return a card; what it shows besides may be what was `said_later`, and a `note`."""
+def a_card(alert: Alert, outcome: str, *, at: float = ANSWERED_AT, **shown: str) -> Message:
+    """Return a card; what it shows besides may be what was `said_later`, a `note`, and who is `taken_by`."""
+    taken = as_read(WORDING["card"]["taken"], who=shown.get("taken_by", ""), date="today")
     said_later = f"\nSaid later: {shown['said_later']}" if "said_later" in shown else ""
     return _message(
         at,
@@ -72,16 +74,23 @@ def a_card(
             _section("summary", f"{alert.identifier}: a login from somewhere"),
             _section("about", f"Confidence: low{said_later}"),
             *([_section("note", shown["note"])] if shown.get("note") else []),
-            {"type": "actions", "block_id": last},
+            *([_section("taken", taken)] if shown.get("taken_by") else []),
+            {"type": "actions", "block_id": "take"},
         ],
     )
+
+
+def a_line(text: str, *, at: float = ANSWERED_AT) -> Message:
+    """Return a line in the thread of a card of that time."""
+    return _message(at + 1, SECURITY_CHANNEL, blocks=[_section("event", text)], thread_ts=f"{at:.6f}")
 
 
 def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0, **facts: Any) -> Sent:
     """Return a report of something that happened at `at`; it is sent so many seconds after the hold."""
     at = facts.pop("at", ANSWERED_AT)
+    note = facts.pop("note", "said" in facts or "comment" in facts)
     response = outcome if outcome in {"yes", "no", "wrongUser"} else "wrongUser"
-    by_bot = outcome in {"timedOut", "undeliverable"}
+    by_bot = outcome in BY_BOT
     told = {"outcome": outcome, "eventId": f"event-{sequence}", "sequence": sequence, **facts}
     told |= {"previous": "unknown"} if sequence else {}
     details = {
@@ -91,7 +100,6 @@ def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0,
         "response": response,
         "triagebot": {**told, "hash": hash_of(alert.identifier, told)},
     }
-    note = "said" in facts or "comment" in facts
     if note:
         del details["user"], details["response"]
     body = {
@@ -105,7 +113,10 @@ def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0,
 
 def presses(alert: Alert, *choices: str, acknowledged: bool = True, at: float = ANSWERED_AT) -> list[Press]:
     facts: dict[str, Any] = {"identifier": alert.identifier, "honest": True, "acknowledged": acknowledged}
-    return [Press(number=n, choice=choice, ended_at=at + n, **facts) for n, choice in enumerate(choices)]
+    return [
+        Press(number=n, choice=choice, began_at=at + n, ended_at=at + n, **facts)
+        for n, choice in enumerate(choices)
+    ]
 
 
 def a_run(alert: Alert, **changes: Any) -> History:

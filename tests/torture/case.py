@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -12,12 +12,12 @@ from bot.sandbox.fake_slack import Message
 from bot.triage.free_values import unpad
 
 from .alerts import Alert
-from .history import History, Note, Press
-from .messages import identifier_of, key_of, reminded_key
+from .history import Deed, Exchange, History, Note, Press
+from .messages import INQUIRY_EVENT, identifier_of, key_of, reminded_key
 from .sqs_queue import Sent
 
 #: What the bot decides itself.
-BY_BOT: Final = frozenset({"undeliverable", "timedOut"})
+BY_BOT: Final = frozenset({"undeliverable", "timedOut", "unproven"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +29,29 @@ class Receipt:
     sequence: int
     event_id: str
     outcome: str
-    said: str  #: the person's choice; empty if the bot decided
+    said: str  #: the person's choice; empty if the bot decided, whatever it says of a *yes* without proof
     response: str  #: the word for MozDef; empty in a note
-    reason: str  #: of an undeliverable outcome
+    reason: str  #: of an undeliverable or unproven outcome, or of an attempt that failed
     comment: str  #: what the person wrote
+    question: str = ""  #: what the security team asks back
+    in_reply_to: int | None = None  #: the sequence of such a receipt
     at: float  #: when it happened, as it says itself
+    is_proved: bool = False  #: whether it says that the person proved their *yes*
 
     @property
     def by_bot(self) -> bool:
         """Whether it tells of a decision of the bot's."""
-        return not self.said and not self.comment
+        return not self.said and not self.is_text
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it tells of a note, or of what was asked back, and of no choice."""
+        return bool(self.comment) or self.is_exchange
+
+    @property
+    def is_exchange(self) -> bool:
+        """Whether it tells of what was asked back: it changes nothing."""
+        return bool(self.question) or self.in_reply_to is not None
 
 
 @dataclass(kw_only=True)
@@ -52,14 +65,26 @@ class Case:
     receipts: list[Receipt] = field(default_factory=list)  #: repeats included
     presses: list[Press] = field(default_factory=list)  #: the honest ones
     notes: list[Note] = field(default_factory=list)
-    taken: bool = False  #: by somebody of the security team
+    lines: list[Message] = field(default_factory=list)  #: in the threads of its cards
+    deeds: list[Deed] = field(default_factory=list)  #: on its cards, the honest ones
+    asked_back: list[Message] = field(default_factory=list)
+    inquiries: list[Exchange] = field(default_factory=list)
+    replies: list[Exchange] = field(default_factory=list)
+    early: list[Deed] = field(default_factory=list)  #: of the person, before anybody knew that it is they
     restored_at: float = 0.0  #: when the store was last restored that may have known of it; 0: never
     shown_at_restore: str = ""  #: the answer that its message showed then
+    is_factored: bool = False  #: whether a *yes* must be proved
 
     @property
     def asked_at(self) -> float:
         """When Slack says that the question was put; there must be one."""
         return min(float(question.ts) for question in self.questions)
+
+    @property
+    def settled_at(self) -> float:
+        """When the person could be sure of an answer that counts at once; infinite if never."""
+        counted = [each for each in self.presses if not (self.is_factored and each.choice == "yes")]
+        return min((each.ended_at for each in counted if each.acknowledged), default=float("inf"))
 
     @property
     def answered_at(self) -> float:
@@ -75,19 +100,43 @@ def open_cases(history: History) -> Mapping[str, Case]:
         by_key[key_of(message)].questions.append(message)
     for message in history.reminders:
         by_key[reminded_key(message)].reminders.append(message)
-    for message in history.cards:
-        cases[identifier_of(message)].cards.append(message)
-    for receipt in map(read_receipt, history.reports):
-        cases[receipt.identifier].receipts.append(receipt)
+    for message in history.asked_back:
+        by_key[key_of(message, event=INQUIRY_EVENT)].asked_back.append(message)
+    _note_cards(cases, history)
+    for sent in history.reports:
+        receipt = read_receipt(sent)
+        is_unproved = receipt.identifier in history.factored and receipt.outcome in BY_BOT
+        kept = replace(receipt, said="") if is_unproved and receipt.said == "yes" else receipt
+        cases[receipt.identifier].receipts.append(kept)
     for press in history.presses:
         if press.honest:
             cases[press.identifier].presses.append(press)
     for note in history.notes:
         cases[note.identifier].notes.append(note)
     for case in cases.values():
-        case.taken = case.alert.identifier in history.taken
+        case.is_factored = case.alert.identifier in history.factored
         _note_restores(case, history)
     return cases
+
+
+def _note_cards(cases: Mapping[str, Case], history: History) -> None:
+    threads: dict[str | None, Case] = {}
+    for card in history.cards:
+        threads[card.ts] = cases[identifier_of(card)]
+        threads[card.ts].cards.append(card)
+    for line in history.lines:
+        if line.thread_ts in threads:
+            threads[line.thread_ts].lines.append(line)
+    for inquiry in history.inquiries:
+        cases[inquiry.identifier].inquiries.append(inquiry)
+    for reply in history.replies:
+        cases[reply.identifier].replies.append(reply)
+    for deed in history.deeds:
+        case = cases[deed.identifier]
+        if deed.honest:
+            case.deeds.append(deed)
+        elif deed.by == case.alert.person and (not case.questions or deed.at < case.asked_at):
+            case.early.append(deed)
 
 
 def _note_restores(case: Case, history: History) -> None:
@@ -118,5 +167,8 @@ def read_receipt(sent: Sent) -> Receipt:
         response=body["details"].get("response", ""),
         reason=unpad(facts.get("reason", "")),
         comment=unpad(facts.get("comment", "")),
+        question=unpad(facts.get("question", "")),
+        in_reply_to=facts.get("inReplyTo"),
+        is_proved="factor" in facts,
         at=datetime.fromisoformat(body["timestamp"]).timestamp(),
     )

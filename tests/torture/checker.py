@@ -8,7 +8,16 @@ from itertools import pairwise, starmap
 
 from bot.sandbox.mozdef import AlertBook
 
-from . import card_rules, clock_rules, people_rules, restore_rules, trail_rules
+from . import (
+    ask_back_rules,
+    burst_rules,
+    card_rules,
+    clock_rules,
+    people_rules,
+    proof_rules,
+    restore_rules,
+    trail_rules,
+)
 from .alerts import Kind
 from .case import Case, Receipt, open_cases, read_receipt, without_repeats
 from .deaths import Deaths
@@ -37,6 +46,8 @@ class Checker:
             for promise, evidence in self._of_case(case):
                 yield Violation(promise=promise, identifier=case.alert.identifier, evidence=evidence)
         yield from self._unheard()
+        yield from burst_rules.bursts(self._history)
+        yield from proof_rules.pushes(self._history)
         for trouble in self._history.unproved:
             yield Violation(promise=Promise.UNPROVED, identifier="", evidence=trouble)
         for loss in self._history.unnoticed:
@@ -55,28 +66,33 @@ class Checker:
         yield from _asked(case)
         yield from self._copied(case)
         yield from trail_rules.chain(case)
+        yield from card_rules.intruders(case)
+        is_heard = case.alert.identifier not in self._history.refused
+        yield from ask_back_rules.asked_back(case, is_heard=is_heard)
         if case.restored_at:
-            if case.alert.identifier not in self._history.refused:
+            if is_heard:
                 yield from restore_rules.answers(case)
             return
         yield from self._reports(case.receipts)
         yield from clock_rules.reminders(case, self._history.blur)
         yield from clock_rules.late_reminders(case, self._deaths)
         yield from card_rules.doubled_cards(case, self._deaths)
-        if case.alert.identifier in self._history.refused:
+        if not is_heard:
             return
         yield from self._lost(case)
         yield from clock_rules.deadlines(case, self._deaths)
-        yield from people_rules.answers(case)
+        yield from proof_rules.proofs(case, self._history) if case.is_factored else people_rules.answers(case)
         yield from people_rules.what_stands(case)
         yield from people_rules.notes(case)
         yield from card_rules.cards(case)
+        yield from ask_back_rules.replies(case)
 
     def _lost(self, case: Case) -> Findings:
         """Judge what became of a request that was taken: who can be asked is asked, whatever MozDef hears."""
         if case.alert.body not in self._history.deleted:
             return
-        if case.alert.kind is Kind.ASKABLE and not case.questions:
+        waited = any(each.reason == clock_rules.WAITED for each in case.receipts)
+        if case.alert.kind is Kind.ASKABLE and not case.questions and not waited:
             yield Promise.LOST, "never asked"
         elif case.alert.kind not in (Kind.ASKABLE, Kind.UNREADABLE) and not case.receipts:
             yield Promise.LOST, "not reported as undeliverable"

@@ -10,7 +10,6 @@ from bot.sandbox.fake_slack import Message
 from .alerts import Kind
 from .case import Case, Receipt, without_repeats
 from .deaths import Deaths
-from .history import SETTLED_AFTER
 from .messages import number_of
 from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS, REMIND_TIMES
 from .promises import Findings, Promise
@@ -24,8 +23,9 @@ _UNDER_WAY_SECONDS: Final = 10.0
 _LATE_MAX_SECONDS: Final = 10.0
 _RECOVERED_SECONDS: Final = 60.0
 
-#: The only reason for which the bot may give up on somebody who can be asked.
+#: The only reasons for which the bot may give up on somebody who can be asked.
 _LATE: Final = "not_asked_in_time"
+WAITED: Final = "too_many_open"
 
 
 def reminders(case: Case, blur: float) -> Findings:
@@ -71,13 +71,13 @@ def deadlines(case: Case, deaths: Deaths) -> Findings:
     if case.alert.kind is Kind.ASKABLE and case.questions and not case.receipts:
         yield Promise.OPEN, f"asked at {case.asked_at:.0f}"
     for number, receipt in enumerate(without_repeats(case.receipts)):
-        if receipt.by_bot and number > 0 and not _says_why(case, receipt):
+        if receipt.by_bot and number > 0 and not (_says_why(case, receipt) or _failed(case, receipt)):
             yield Promise.OVERRULED, f"sequence {receipt.sequence}: {receipt.outcome}"
-        elif receipt.by_bot and receipt.at > case.answered_at:
-            yield Promise.OVERRULED, f"{receipt.at - case.answered_at:.1f} s later: {receipt.outcome}"
+        elif receipt.by_bot and (after := receipt.at - case.settled_at) > deaths.history.blur:
+            yield Promise.OVERRULED, f"{after:.1f} s later: {receipt.outcome}"
         if receipt.outcome == "timedOut" and receipt.by_bot:
             yield from _timed_out(case, receipt, deaths)
-        elif receipt.outcome == "undeliverable" and case.alert.kind is Kind.ASKABLE:
+        elif receipt.outcome == "undeliverable" and case.alert.kind is Kind.ASKABLE and not receipt.is_text:
             yield from _given_up(case, receipt, deaths)
 
 
@@ -90,6 +90,12 @@ def _says_why(case: Case, receipt: Receipt) -> bool:
         and (receipt.outcome, receipt.response) == ("undeliverable", "")
         and receipt.reason != _LATE
     )
+
+
+def _failed(case: Case, receipt: Receipt) -> bool:
+    """Whether it says that a *yes* was not proved, where no person had decided anything."""
+    before = [each for each in without_repeats(case.receipts) if each.sequence < receipt.sequence]
+    return receipt.outcome == "unproven" and case.is_factored and all(each.by_bot for each in before)
 
 
 def _timed_out(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
@@ -106,7 +112,8 @@ def _timed_out(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
         yield Promise.EARLY, f"timed out {early:.1f} s early"
     late = receipt.sent.at - due_at - sum(map(deaths.stood_still, case.questions))
     is_calm = due_at > history.calm_since + _RECOVERED_SECONDS
-    if is_calm and late > _LATE_MAX_SECONDS and not any(map(deaths.may_not_know, case.questions)):
+    unheard = any(deaths.may_not_know(question, case.alert.identifier) for question in case.questions)
+    if is_calm and late > _LATE_MAX_SECONDS and not unheard:
         yield Promise.LATE, f"timed out {late:.1f} s late"
 
 
@@ -117,14 +124,15 @@ def _given_up(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
     so of a question whose post it heard of; and the question must be there in the end.
     """
     since = deaths.history.received.get(case.alert.body, float("inf"))
-    if receipt.reason != _LATE:
+    if receipt.reason not in (_LATE, WAITED):
         yield Promise.GIVEN_UP, receipt.sent.body
     elif (early := since + EXPIRE_AFTER_SECONDS - receipt.at) > deaths.history.blur:
         yield Promise.EARLY, f"given up {early:.1f} s early"
-    elif any(_was_known(question, receipt.at, deaths) for question in case.questions):
+    elif any(_was_known(question, case, receipt.at, deaths) for question in case.questions):
         yield Promise.GIVEN_UP, f"though asked at {case.asked_at:.0f}: {receipt.sent.body}"
 
 
-def _was_known(question: Message, at: float, deaths: Deaths) -> bool:
+def _was_known(question: Message, case: Case, at: float, deaths: Deaths) -> bool:
     post = deaths.history.post_of(question)
-    return post.answered_at + SETTLED_AFTER < at and not deaths.may_not_know(question)
+    is_settled = post.answered_at + deaths.history.settled_after < at
+    return is_settled and not deaths.may_not_know(question, case.alert.identifier)

@@ -1,13 +1,13 @@
 """The people of the workspace: they answer, twice, late, otherwise than before or never; and some forge.
 
-Some answer only when they are reminded, or around their deadline; some write a note. The security team takes
-some of the alerts that it sees.
+Some answer only when they are reminded, or around their deadline; some write a note.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import defaultdict
 from collections.abc import Coroutine, Mapping
 from random import Random
@@ -16,11 +16,13 @@ from typing import Any, Final
 from bot.sandbox.fake_slack import Message, SlackStandIn
 
 from .alerts import Alert
+from .asking_back import Interview
 from .click_retries import TRIES, wait_after
 from .history import History, Press
-from .messages import block_of, identifier_of, is_card, key_of, ref_of, reminded_key, text_of
+from .messages import INQUIRY_EVENT, identifier_of, is_card, key_of, ref_of, reminded_key, text_of
 from .note_writing import NoteWriter
 from .orders import EXPIRE_AFTER_SECONDS
+from .responders import Responders
 
 #: What people are like: habit → how many of a hundred have it.
 _HABITS: Final = {
@@ -39,10 +41,18 @@ _HABITS: Final = {
 #: not know in time that it asked. In seconds of ours.
 _SIGN_WAIT: Final = 4.0
 
-#: How many add a note to an answer that asks for one, and how many cards lead to somebody taking the alert.
+#: How many add a note to an answer that asks for one.
 _NOTED: Final = 0.3
 _NOTABLE: Final = frozenset({"no", "notSure"})
-_TAKEN: Final = 0.3
+
+#: How many press *yes* again and again where it needs a proof, how often, and after how many seconds of the
+#: torture's time.
+_STUBBORN: Final = 0.4
+_AGAIN: Final = (1, 7)
+_AGAIN_AFTER: Final = (5.0, 150.0)
+
+#: The code that a message shows beside that of the device.
+_CODE: Final = re.compile(r"shows the code \W?([A-Z2-9]{6})\b")
 
 #: How many questions somebody tries to answer who may not.
 _FORGED: Final = 0.15
@@ -53,15 +63,20 @@ class Crowd:
 
     def __init__(self, slack: SlackStandIn, history: History, *, seed: int, pace: float) -> None:
         self._slack = slack
+        self._pace = pace
         self._time = EXPIRE_AFTER_SECONDS / pace  #: to answer without being late, in seconds of ours
         self._history = history
         self._seed = seed
         self._alerts: Mapping[str, Alert] = {alert.key: alert for alert in history.alerts}
+        self._identified = {alert.identifier: alert for alert in history.alerts}
         self._questions: dict[str, Message] = {}
         self._busy: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
         self._signs: defaultdict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
-        self._notes = NoteWriter(slack, history)
+        desks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._notes = NoteWriter(slack, history, desks)
+        self._interview = Interview(slack, history, seed=seed, desks=desks)
+        self._team = Responders(slack, history, seed=seed, desks=desks)
 
     async def run(self) -> None:
         """Watch the workspace. Never returns."""
@@ -73,6 +88,7 @@ class Crowd:
             if change.kind == "message_posted":
                 self._notice(change.message)
                 self._notice_card(change.message)
+                self._notice_inquiry(change.message)
             self._read_signs(change.message)
 
     def hurry(self) -> None:
@@ -96,9 +112,14 @@ class Crowd:
             self._start(self._forge(alert, message, random))
 
     def _notice_card(self, message: Message) -> None:
-        random = Random(f"{self._seed} {message.ts}")
-        if is_card(message) and random.random() < _TAKEN:
-            self._start(self._take(message, random))
+        if is_card(message):
+            alert = self._identified[identifier_of(message)]
+            self._start(self._team.act(message, alert, self._questions.get(alert.key)))
+            self._start(self._interview.ask(message, alert, self._team.members(message, alert)))
+
+    def _notice_inquiry(self, message: Message) -> None:
+        if key := key_of(message, event=INQUIRY_EVENT):
+            self._start(self._interview.reply(message, self._alerts[key]))
 
     def _read_signs(self, message: Message) -> None:
         """Let those know who wait for a reminder, or for word that their time is over."""
@@ -106,6 +127,8 @@ class Crowd:
             self._signs[reminded_key(message), "reminded"].set()
         elif key_of(message) and text_of(message, "answer"):
             self._signs[key_of(message), "overdue"].set()
+        if code := _CODE.search(text_of(message, "proof")):
+            self._history.codes[code[1]] = self._alerts[key_of(message)].identifier
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -114,7 +137,8 @@ class Crowd:
 
     async def _respond(self, alert: Alert, message: Message, random: Random) -> None:
         habit = random.choices(list(_HABITS), weights=list(_HABITS.values()))[0]
-        choice = random.choice(alert.choices)
+        is_factored = alert.identifier in self._history.factored
+        choice = random.choice(("yes", "yes", *alert.choices) if is_factored else alert.choices)
         if habit == "never":
             return
         await self._bide(habit, alert, random)
@@ -126,6 +150,10 @@ class Crowd:
                 await self._wait(random.uniform(0, 3))
                 choice = random.choice(alert.choices)
                 await self._insist(alert, message, choice)
+        if is_factored and random.random() < _STUBBORN:
+            for _ in range(random.randint(*_AGAIN)):
+                await self._wait(random.uniform(*_AGAIN_AFTER) / self._pace)
+                await self._insist(alert, message, "yes")
         if random.random() < _NOTED and choice in _NOTABLE:
             await self._notes.write(alert, message)
 
@@ -150,22 +178,6 @@ class Crowd:
             press = self._record(alert, choice, honest=True)
             await self._press(press, user=alert.person, channel=message.channel, ts=message.ts)
             if press.acknowledged:
-                return
-            await asyncio.sleep(wait_after(tries))
-
-    async def _take(self, card: Message, random: Random) -> None:
-        """Let somebody of the security team take the alert, and press until Slack shows no warning."""
-        channel = self._slack.workspace.conversation(card.channel)
-        assert channel is not None
-        user = random.choice(channel.members)
-        await asyncio.sleep(random.uniform(0, 2))
-        for tries in range(1, TRIES + 1):
-            shown = self._slack.workspace.message(card.channel, card.ts)
-            if shown is None or not block_of(shown, "take"):
-                return
-            click = await self._slack.click(user=user, channel=card.channel, ts=card.ts, action_id="take-it")
-            if click.acknowledged:
-                self._history.taken.add(identifier_of(card))
                 return
             await asyncio.sleep(wait_after(tries))
 

@@ -8,12 +8,13 @@ from typing import Final
 
 from bot.sandbox.fake_slack import Message
 
-from .history import SETTLED_AFTER, History, Post
+from .history import History, Post
 
 #: An answer that takes longer, in seconds of the torture's time, may come after its caller gave up.
 _SLOW: Final = 10.0
 
-#: A post may reach Slack so long after its sender was killed, in seconds of the torture's time.
+#: A post may reach Slack so long after its sender was killed, in seconds of the torture's time. An answer may
+#: take as long to its caller.
 _ON_THE_WIRE: Final = 2.0
 
 
@@ -28,18 +29,19 @@ class Deaths:
                 for worker in {end.worker, ""}:
                     self._moments[worker].append(end.at)
 
-    def may_not_know(self, message: Message) -> bool:
-        """Tell whether its worker may not have stored that this message was posted."""
+    def may_not_know(self, message: Message, identifier: str) -> bool:
+        """Tell whether its worker may not have stored that this message about an alert was posted."""
         post = self.history.post_of(message)
-        if post.spoiled or post.answered_at - post.arrived_at > _SLOW:
+        if identifier in self.history.timed_out or post.spoiled or post.answered_at - post.arrived_at > _SLOW:
             return True
-        if self._still_at(post, post.answered_at):  # its answer came to a machine that stood still
+        # Its answer came to a machine that stood still.
+        if self._still_at(post, post.answered_at + _ON_THE_WIRE):
             return True
         moments = self._moments[post.worker]
         next_death = bisect_left(moments, post.arrived_at - _ON_THE_WIRE)
-        until = post.answered_at + SETTLED_AFTER
+        until = post.answered_at + self.history.settled_after
         for _, ended in self._still_at(post, until):
-            until = max(until, ended + SETTLED_AFTER)
+            until = max(until, ended + self.history.settled_after)
         for worker, began, ended in self.history.full_disks:
             if worker == post.worker and began <= until and ended >= post.arrived_at:
                 return True
@@ -48,7 +50,13 @@ class Deaths:
     def stood_still(self, message: Message) -> float:
         """Return for how many seconds its worker stood still before it could store that this was posted."""
         post = self.history.post_of(message)
-        return sum(ended - began for began, ended in self._still_at(post, post.answered_at + SETTLED_AFTER))
+        until = post.answered_at + self.history.settled_after
+        return sum(ended - began for began, ended in self._still_at(post, until))
+
+    def stood_still_before_storing(self, earlier: Message, later: Message) -> bool:
+        """Tell whether a message's worker stood still before it could store it; another one posted later."""
+        whose = [self.history.post_of(each).worker for each in (earlier, later)]
+        return whose[0] != whose[1] and self.stood_still(earlier) > 0
 
     def stood_still_between(self, earlier: Message, later: Message) -> bool:
         """Tell whether the worker of a message stood still while another one was posted before it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
+from table_server import TableServer
 
 from .fast_clock import FastClock
 
@@ -49,9 +51,10 @@ _NAMES: Final = "com.amazonaws.dynamodb.v20120810#"
 
 
 class DynamoProxy:
-    """Hands calls on to `upstream`, and spoils some of them while `raging`; `counts` tells how often how.
+    """Hands calls on, and spoils some of them while `raging`; `counts` tells how often how.
 
-    What is `planned` comes first, one fault a call.
+    They go to the DynamoDB at `upstream`; where that is empty, to tables of its own. What is `planned` comes
+    first, one fault a call.
     """
 
     def __init__(self, upstream: str, random: Random, clock: FastClock) -> None:
@@ -61,6 +64,7 @@ class DynamoProxy:
         self.planned: list[str] = []
         self.address = ""
         self._upstream = upstream
+        self._tables = TableServer(on_fault=lambda fault: print(fault, file=sys.stderr, flush=True))
         self._random = random
         self._clock = clock
         self._seen: dict[str, bytes] = {}
@@ -92,8 +96,7 @@ class DynamoProxy:
         except ConnectionResetError:  # the caller was killed in the middle of its call
             return _cut(request)
         self.calls += 1
-        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        fault = self.planned.pop(0) if self.planned else self._draw(operation)
+        fault = self.planned.pop(0) if self.planned else self._draw(_action(request))
         if fault and fault != _LAGGED:
             self.counts[f"table {fault}"] += 1
         if fault in _INSTEAD:
@@ -121,11 +124,18 @@ class DynamoProxy:
         return response
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
+        if not self._upstream:
+            reply = self._tables.reply(_action(request), body)
+            return web.Response(body=reply.body, status=reply.status, content_type=_CONTENT)
         assert self._session is not None
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         async with self._session.post(self._upstream, data=body, headers=headers) as answer:
             # Without the checksum, which stays right: nothing on this way breaks a body.
             return web.Response(body=await answer.read(), status=answer.status, content_type=_CONTENT)
+
+
+def _action(request: web.Request) -> str:
+    return request.headers.get("X-Amz-Target", "").rpartition(".")[2]
 
 
 def draw_fault(random: Random, operation: str) -> str:

@@ -1,7 +1,8 @@
-"""The faults before DynamoDB in a process of their own: whoever plays Slack and SQS has enough to do.
+"""The table, and the faults before it, in a process of their own: the one with Slack and SQS is busy enough.
 
 `python -m tests.torture.dynamodb_proxy URL SEED ORIGIN PACE` says where it is, and then answers each line of
 its standard input, which says whether it is to rage, with what it has done so far. It ends with its input.
+The table is in memory, unless URL is the address of a local DynamoDB.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 from typing import Any, Final
+from uuid import uuid4
+
+import boto3
 
 from bot.sandbox.child_process import bare_environment
+from bot.store.dynamodb.schema import table_description
 
 from .dynamodb_faults import DynamoProxy
 from .fast_clock import FastClock
+from .orders import ACCESS_KEY, REGION, SECRET_KEY
 
 #: The checkout, from which the proxy is imported.
 _HOME: Final = Path(__file__).resolve().parents[2]
@@ -56,7 +62,10 @@ class RemoteProxy:
 async def remote_proxy(
     upstream: str, seed: str, folder: Path, *, clock: FastClock
 ) -> AsyncIterator[RemoteProxy]:
-    """Run a proxy before `upstream` while the block runs; it is calm at first, and dates by `clock`."""
+    """Run a proxy while the block runs; it is calm at first, and dates by `clock`.
+
+    It is before the DynamoDB at `upstream`, or where that is empty before tables in memory.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tests.torture.dynamodb_proxy", upstream, seed, str(clock.origin), str(clock.pace)),
@@ -73,6 +82,24 @@ async def remote_proxy(
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+async def create_table(endpoint: str) -> str:
+    """Create a table that no other run has; return its name."""
+    name = f"torture-{uuid4().hex[:12]}"
+    make: Any = boto3.client  # its types know the services by name, and not this one
+    client = make(
+        "dynamodb",
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+    )
+    try:
+        await asyncio.to_thread(client.create_table, **table_description(name))
+    finally:
+        client.close()
+    return name
 
 
 async def serve(upstream: str, seed: str, origin: str, pace: str) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from bot.sandbox.fake_slack import Message
 
 from .alerts import Alert
+from .orders import OPEN_PER_PERSON
 from .sqs_queue import Sent
 
 #: Where a message stands: its channel and its ts.
@@ -17,6 +18,9 @@ Place = tuple[str, str]
 #: How long after an answer has left Slack its caller has surely stored what it says, in seconds of the
 #: torture's time: as long as a call may take, since a busy machine lets a worker wait for its turn.
 SETTLED_AFTER: Final = 15.0
+
+#: The same on a machine that has other work.
+SETTLED_AFTER_BUSY: Final = 45.0
 
 #: How much two moments may seem to differ that are the same: a float holds seconds since 1970 no better.
 ROUNDING: Final = 1e-6
@@ -45,6 +49,31 @@ class Note:
     acknowledged: bool = False
 
 
+@dataclass(kw_only=True)
+class Exchange:
+    """A question that was asked back, or a reply: sent until it was acknowledged or they gave up."""
+
+    identifier: str
+    text: str
+    acknowledged: bool = False
+
+
+@dataclass(kw_only=True)
+class Deed:
+    """What somebody did with an alert on its card, pressed until it was acknowledged or they gave up.
+
+    `honest`: by somebody who may.
+    """
+
+    identifier: str
+    kind: str  #: take, hand over or release
+    by: str  #: an id
+    to: str = ""  #: of a hand-over
+    honest: bool = True
+    at: float = 0.0  #: when somebody first pressed
+    acknowledged: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Post:
     """One chat.postMessage that Slack did. `spoiled`: its caller may not have got the answer.
@@ -56,6 +85,23 @@ class Post:
     answered_at: float
     spoiled: bool
     worker: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pushed:
+    """One push that the provider of the second factor took. `deed`: what was done about it; "": nothing."""
+
+    subject: str
+    code: str
+    at: float
+    deed: str
+    done_at: float  #: when that was done, or when it ran out
+    dead_at: float  #: from when on it asked nobody any more
+
+    @property
+    def approved(self) -> bool:
+        """Whether the person approved it: in time, too late, or twice."""
+        return self.deed in ("approve", "late", "double")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +141,9 @@ class History:
     alerts: Sequence[Alert]
     presses: list[Press] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    taken: set[str] = field(default_factory=set)  #: identifiers that somebody of the security team took
+    deeds: list[Deed] = field(default_factory=list)  #: on cards
+    inquiries: list[Exchange] = field(default_factory=list)  #: what was asked back
+    replies: list[Exchange] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     #: The worker, from when and until when it stood still with its machine.
     suspensions: list[tuple[str, float, float]] = field(default_factory=list)
@@ -109,18 +157,33 @@ class History:
     unproved: Sequence[str] = ()  #: what `verify` has to say of an export at the end
     messages: Sequence[Message] = ()  #: the questions
     reminders: Sequence[Message] = ()
+    asked_back: Sequence[Message] = ()
     cards: Sequence[Message] = ()
     lines: Sequence[Message] = ()  #: in the threads of cards
+    open_per_person: int = OPEN_PER_PERSON
+    burst_lines: Sequence[Message] = ()  #: that more questions wait
+    burst_cards: Sequence[Message] = ()
     posts: Mapping[Place, Post] = field(default_factory=dict)
     reports: Sequence[Sent] = ()
     dead_letters: Sequence[Sent] = ()
     received: Mapping[str, float] = field(default_factory=dict)
     deleted: Mapping[str, float] = field(default_factory=dict)
+    pushes: Sequence[Pushed] = ()
+    codes: dict[str, str] = field(default_factory=dict)  #: of proofs, as messages showed them → identifiers
+    factored: frozenset[str] = frozenset()  #: identifiers of alerts that need a proof
     refused: frozenset[str] = frozenset()  #: identifiers whose reports the queue refuses for good
     blur: float = ROUNDING  #: how far off a moment may be that the worker reckons by answers' `Date`
     calm_since: float = float("inf")  #: from when on nothing went wrong any more
+    settled_after: float = SETTLED_AFTER
     surprises: Sequence[str] = ()  #: lines of the worker's log with a traceback
+    #: identifiers of alerts about which a post timed out, by the worker's log: this machine may be slow
+    timed_out: frozenset[str] = frozenset()
     leaks: Sequence[str] = ()  #: lines of the worker's log that say what no log may
+
+    @property
+    def was_restored(self) -> bool:
+        """Whether the store ever lost what it knew."""
+        return bool(self.restores or self.whole_restores)
 
     def post_of(self, message: Message) -> Post:
         """Return how a message was posted."""

@@ -8,24 +8,83 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from bot.triage.assignments import AssignmentKind
 from bot.triage.model import Question, State, Step
 from bot.triage.outcomes import Outcome
 from bot.triage.recorder import Recorder
 
 #: Every verb at whose beginning and end the worker is killed.
 _VERBS: Final = (
-    "accept", "delete", "copy", "find", "claim", "post", "record", "defer", "look", "answer", "close",
-    "retry", "send", "mark", "redraw", "shown", "link", "count", "remind", "uncount", "expire", "card",
-    "carded", "take", "note",
-)  # fmt: skip
+    "accept",
+    "delete",
+    "copy",
+    "find",
+    "claim",
+    "post",
+    "record",
+    "defer",
+    "look",
+    "answer",
+    "close",
+    "retry",
+    "send",
+    "mark",
+    "redraw",
+    "shown",
+    "link",
+    "count",
+    "remind",
+    "uncount",
+    "expire",
+    "card",
+    "carded",
+    "take",
+    "hand over",
+    "release",
+    "note",
+    "ask back",
+    "inquiry",
+    "put",
+    "reply",
+)
+_FACTOR_VERBS: Final = ("start", "push", "poll", "attempt", "prove")  # fmt: skip
 
-BOUNDARIES: Final = (
+_FLOOD_VERBS: Final = ("places", "wait", "call", "line", "burst card")
+
+_BOUNDARIES: Final = (
     *(f"{moment} {verb}" for verb in _VERBS for moment in ("before", "after")),
     "after receive",
 )
+
+#: Where a worker with a second factor can die besides: at a click that starts an attempt, at a call to the
+#: provider, where an attempt is stored (its claim, its push's id, its lease), and at a verdict.
+_FACTOR_BOUNDARIES: Final = tuple(
+    f"{moment} {verb}" for verb in _FACTOR_VERBS for moment in ("before", "after")
+)
+
+
+#: Where one can die besides in a flood: where places are stored, a question waits or is called, and at
+#: the calls for the line and the card of a burst.
+_FLOOD_BOUNDARIES: Final = tuple(
+    f"{moment} {verb}" for verb in _FLOOD_VERBS for moment in ("before", "after")
+)
+
+
+def boundaries(*, factor: bool, flood: bool = False) -> Sequence[str]:
+    """Return where a life can end, with or without a second factor, and floods for one person."""
+    factored = _FACTOR_BOUNDARIES if factor else ()
+    return (*_BOUNDARIES, *factored, *(_FLOOD_BOUNDARIES if flood else ()))
+
+
+#: How what becomes of an alert on the security team is called here.
+_ASSIGNED: Final = {
+    AssignmentKind.TAKEN: "take",
+    AssignmentKind.HANDED_OVER: "hand over",
+    AssignmentKind.RELEASED: "release",
+}
 
 
 class KillSwitch:
@@ -88,10 +147,10 @@ class KillableRecorder(Recorder):
 def verb_of(before: Question, step: Step) -> str:
     """Name what a step does to a question."""
     after = step.question
-    if step.report is not None:
-        return _ending(before, after)
-    if after.taken_by != before.taken_by:
-        return "take"
+    if step.report is not None or step.attempt is not None:
+        return _ending(before, step)
+    if after.assignments != before.assignments:
+        return _ASSIGNED[after.handled[-1].kind]
     if after.reminders != before.reminders:
         return "count" if after.reminders > before.reminders else "uncount"
     if (after.card_ts, after.card_due_at) != (before.card_ts, before.card_due_at):
@@ -101,8 +160,13 @@ def verb_of(before: Question, step: Step) -> str:
     return _asking(before, after)
 
 
-def _ending(before: Question, after: Question) -> str:
-    """Name a step that MozDef hears of."""
+def _ending(before: Question, step: Step) -> str:
+    """Name a step that MozDef hears of, or that is about a proof."""
+    after = step.question
+    if step.inquiry is not None:
+        return "reply" if step.inquiry.replies else "ask back"
+    if step.attempt is not None:
+        return "start" if step.attempt.sent_at is None and step.report is None else "prove"
     if after.notes > before.notes:
         return "note"
     if after.state is State.CLOSED:
@@ -114,21 +178,33 @@ def _asking(before: Question, after: Question) -> str:
     """Name a step on the way to being asked."""
     if after.ts != before.ts:
         return "record"
+    if after.waits_for != before.waits_for:
+        return "wait" if after.waits_for else "call"
     if after.in_doubt_since is None:
         return "retry"
     return "claim" if after.in_doubt_since != before.in_doubt_since else "defer"
 
 
-STORE_VERBS: Final = {"add": "accept", "mark_sent": "mark", "mark_parked": "mark"}
+STORE_VERBS: Final = {
+    "add": "accept",
+    "mark_sent": "mark",
+    "mark_parked": "mark",
+    "save_attempt": "attempt",
+    "save_inquiry": "inquiry",
+    "save_places": "places",
+}
 MESSENGER_VERBS: Final = {
     "find_person": "find",
     "post": "post",
+    "post_inquiry": "put",
+    "post_line": "line",
     "look_up": "look",
     "redraw": "redraw",
     "link_to": "link",
     "remind": "remind",
 }
-TEAM_VERBS: Final = {"show": "card"}
+FACTOR_VERBS: Final = {"push": "push", "poll": "poll"}
+TEAM_VERBS: Final = {"show": "card", "show_burst": "burst card"}
 REQUEST_VERBS: Final = {"receive": "receive", "delete_batch": "delete"}
 RESPONSE_VERBS: Final = {"send_batch": "send"}
 DEAD_LETTER_VERBS: Final = {"send_batch": "copy"}

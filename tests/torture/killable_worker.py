@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import aiohttp
 
 from bot.aws.access import Access
-from bot.cli.commands import WRONG_CONFIG
+from bot.cli.registry import WRONG_CONFIG
 from bot.clock import Clock
 from bot.errors import StoreUnusable
+from bot.factor import calls
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
+from bot.settings.people import load_people_rules
 from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.slack.connections import LinkTimes
 from bot.slack.messenger import SlackMessenger
@@ -33,15 +35,15 @@ from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.store.dynamodb.opening import require_usable
 from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Connection, Table
-from bot.triage.people import PeopleRules
 from bot.worker.app import App
-from bot.worker.assembly import Dependencies, Queues, make_policy, open_queues
+from bot.worker.assembly import Dependencies, Queues, Resources, make_policy, open_queues
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
 from .fast_clock import FastClock
 from .kill_points import (
     DEAD_LETTER_VERBS,
+    FACTOR_VERBS,
     MESSENGER_VERBS,
     REQUEST_VERBS,
     RESPONSE_VERBS,
@@ -51,11 +53,10 @@ from .kill_points import (
     KillableRecorder,
     KillSwitch,
 )
-from .sabotage import BlindMessenger, CarelessStore
+from .sabotage import FACTOR_SABOTAGES, BlindMessenger, CarelessStore
 from .slack_faults import WORKER_HEADER
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AsyncExitStack
     from datetime import timedelta
@@ -63,8 +64,9 @@ if TYPE_CHECKING:
     from bot.settings.settings import Settings
     from bot.slack.render.templates import Wording
     from bot.store import OpenStore
+    from bot.triage.factor import Polled, Push
     from bot.triage.policy import Policy
-    from bot.triage.ports import Messenger, Meter, SecurityTeam
+    from bot.triage.ports import Messenger, Meter, SecondFactor, SecurityTeam
     from bot.triage.recorder import Recorder
     from bot.worker.lifecycle import Loop
 
@@ -93,6 +95,7 @@ class Cue:
     restored: bool = False  #: `run --restored`
     without_look_up: bool = False
     outbox_after_ack: bool = False
+    sabotage: str = ""  #: one of `FACTOR_SABOTAGES`, or empty
 
 
 class KillableWorker(App):
@@ -101,6 +104,12 @@ class KillableWorker(App):
     def __init__(self, settings: Settings, words: tuple[Wording, Policy], cue: Cue) -> None:
         self._cue = cue
         self._kill_switch = KillSwitch(cue.boundary, cue.passings, cue.armed_at)
+        assert calls.TIMEOUT.total is not None
+        quick = aiohttp.ClientTimeout(total=calls.TIMEOUT.total / cue.pace)
+        vars(calls)["TIMEOUT"] = quick  # this process lives one life, and has one provider
+        if cue.sabotage:
+            for (owner, name), broken in FACTOR_SABOTAGES[cue.sabotage]().items():
+                setattr(owner, name, broken)
         dependencies = Dependencies(
             clock=Clock(
                 FastClock(origin=cue.origin, pace=cue.pace).machine(steps=cue.steps, drift=cue.drift)
@@ -154,12 +163,19 @@ class KillableWorker(App):
             dead_letters=self._killable(queues.dead_letters, DEAD_LETTER_VERBS),
         )
 
-    def _quick_session(self, _: ssl.SSLContext) -> aiohttp.ClientSession:
+    def _quick_session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=60)
         pace = self._cue.pace
         timeout = aiohttp.ClientTimeout(total=_CALL_TAKES / pace, connect=_CONNECT_TAKES / pace)
         headers = {WORKER_HEADER: self._cue.worker}
         return aiohttp.ClientSession(timeout=timeout, connector=connector, headers=headers)
+
+    async def _open_resources(self, *given: Any) -> Resources:
+        resources = await super()._open_resources(*given)
+        if resources.factor is None:
+            return resources
+        factor: SecondFactor = QuickFactor(resources.factor, self._cue.pace)
+        return replace(resources, factor=self._killable(factor, FACTOR_VERBS))
 
     def _killable_messenger(self, *given: Any, **options: Any) -> Messenger:
         messenger: Any = SlackMessenger(*given, **options)
@@ -179,6 +195,25 @@ class KillableWorker(App):
         return cast("Part", KillableProxy(part, verbs, self._kill_switch))
 
 
+class QuickFactor:
+    """Waits between two polls by the fast clock."""
+
+    def __init__(self, inner: SecondFactor, pace: float) -> None:
+        self._inner = inner
+        self._pace = pace
+        self.name = inner.name
+
+    async def push(self, subject: str, code: str) -> Push:
+        """See `triage.ports.SecondFactor`."""
+        push = await self._inner.push(subject, code)
+        return replace(push, interval=push.interval / self._pace)
+
+    async def poll(self, push_id: str, subject: str) -> Polled:
+        """See `triage.ports.SecondFactor`."""
+        polled = await self._inner.poll(push_id, subject)
+        return replace(polled, slower=polled.slower / self._pace)
+
+
 def _quick_links(pace: float) -> LinkTimes:
     """Return the times of links by the fast clock; but a hello takes as long as it does."""
     usual = LinkTimes()
@@ -191,7 +226,9 @@ def main() -> None:
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr, journal_stream="", secrets=[])
-    policy = make_policy(settings, load_alert_policies(settings.config_dir), PeopleRules())
+    policy = make_policy(
+        settings, load_alert_policies(settings.config_dir), load_people_rules(settings.config_dir)
+    )
     words = load_messages(settings.config_dir), policy
     child = 0
     for line in sys.stdin:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from .fast_clock import FastClock
 from .history import End
-from .kill_points import BOUNDARIES
+from .kill_points import boundaries
 from .killable_worker import Cue
 from .lives import Lives
 from .options import Options
@@ -57,7 +57,10 @@ class Killing:
 
     def __post_init__(self) -> None:
         """Put the boundaries in an order of this run's own."""
-        self._boundaries = self.random.sample(BOUNDARIES, k=len(BOUNDARIES))
+        # Those of the second factor come twice in a round: only some alerts lead there.
+        known = [*boundaries(factor=self.options.factor, flood=self.options.flood)]
+        known += [each for each in known if each not in boundaries(factor=False)]
+        self._boundaries = self.random.sample(known, k=len(known))
 
     @property
     def deaths(self) -> int:
@@ -90,6 +93,7 @@ class Killing:
             restored=self.damage is not None and self.damage.is_backup,
             without_look_up=self.options.without_look_up,
             outbox_after_ack=self.options.outbox_after_ack,
+            sabotage=self.options.sabotage,
         )
 
     def note(self, end: End) -> None:
@@ -138,5 +142,5 @@ class Killing:
 
     def _draw_boundary(self) -> str:
         """Return one boundary after another, or none."""
-        drawn = self._boundaries[len(self.ends) % len(BOUNDARIES)]
+        drawn = self._boundaries[len(self.ends) % len(self._boundaries)]
         return drawn if self.random.random() < _BOUNDARY_SHARE else ""

@@ -8,6 +8,9 @@ from typing import Any, Final
 from bot.sandbox.fake_slack import Message
 from bot.sandbox.fake_slack.objects import text_of_block
 
+#: What the metadata of a message is called with which the security team asks back.
+INQUIRY_EVENT: Final = "triage_inquiry"
+
 #: How the summary of every alert begins.
 _IDENTIFIER: Final = re.compile(r"alert-\d+")
 
@@ -28,6 +31,16 @@ def key_of(message: Message, *, event: str = "triage_question") -> str:
 def reminded_key(message: Message) -> str:
     """Return the key of the alert of which a message reminds, "" if of none."""
     return key_of(message, event="triage_reminder")
+
+
+def line_ref(message: Message) -> str:
+    """Return the reference of the line that more questions wait, "" if it is none."""
+    return ref_of(message, event="triage_line")
+
+
+def is_burst_card(message: Message) -> bool:
+    """Whether it is the card of a burst."""
+    return message.thread_ts is None and bool(block_of(message, "burst"))
 
 
 def number_of(reminder: Message) -> int:

@@ -12,22 +12,19 @@ from .alerts import Alert
 from .click_retries import TRIES, wait_after
 from .history import History, Note
 from .messages import block_of
+from .windows import see_window
 
 #: What every note says.
 NOTE_WORDS: Final = "I was in a meeting"
-
-#: Seconds of ours for which somebody looks whether the window is there, and between two looks.
-_SEEN_WITHIN: Final = 0.4
-_LOOK: Final = 0.05
 
 
 class NoteWriter:
     """Writes notes as people do, one window a person at a time."""
 
-    def __init__(self, slack: SlackStandIn, history: History) -> None:
+    def __init__(self, slack: SlackStandIn, history: History, desks: defaultdict[str, asyncio.Lock]) -> None:
         self._slack = slack
         self._history = history
-        self._desks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._desks = desks
 
     async def write(self, alert: Alert, question: Message) -> None:
         """Add a note to the answer, if its message offers that and the window opens."""
@@ -45,18 +42,9 @@ class NoteWriter:
             await self._slack.click(
                 user=alert.person, channel=question.channel, ts=question.ts, action_id="note"
             )
-            view = await self._see(alert)
+            view = await see_window(self._slack, alert.person, alert.key)
             if view is not None:
                 return view
-        return None
-
-    async def _see(self, alert: Alert) -> dict[str, Any] | None:
-        """Wait a moment for the window, and for no other alert's."""
-        for _ in range(int(_SEEN_WITHIN / _LOOK)):
-            view = self._slack.workspace.modals.seen_by(alert.person)
-            if view is not None and view["private_metadata"].startswith(alert.key):
-                return view
-            await asyncio.sleep(_LOOK)
         return None
 
     async def _send(self, alert: Alert, view: dict[str, Any]) -> None:

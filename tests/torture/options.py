@@ -18,8 +18,12 @@ class Options:
     workers: int = 1
     pace: float = PACE  #: seconds of the torture's time in one of ours
     store: str = "sqlite"  #: or `dynamodb`
-    dynamodb: str = ""  #: the address of a local DynamoDB that runs already; empty: moto's server is started
+    dynamodb: str = ""  #: the address of a local DynamoDB that runs already; empty: a table in memory
+    factor: bool = False  #: some alerts need a proof with a second factor
+    flood: bool = False  #: people may have few questions open
     fifo: bool = False  #: the response queue keeps order
     without_look_up: bool = False
     outbox_after_ack: bool = False
+    busy: bool = False  #: the machine has other work, too
+    sabotage: str = ""  #: one of `FACTOR_SABOTAGES`, or empty
     log_level: str = "INFO"

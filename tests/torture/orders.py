@@ -19,6 +19,10 @@ REMIND_AFTER_SECONDS: Final = 40
 REMIND_TIMES: Final = 2
 EXPIRE_AFTER_SECONDS: Final = 150
 
+#: How many questions of one person stand open at a time: enough for all, unless there is to be a flood.
+OPEN_PER_PERSON: Final = 100
+OPEN_IN_A_FLOOD: Final = 2
+
 SECURITY_CHANNEL: Final = "C0SECURITY1"
 
 #: The alerts that have cards. Those of all would be more than a channel takes: about one message a second.
@@ -31,6 +35,7 @@ notSure = false
 wrongUser = false
 timedOut = false
 undeliverable = false
+unproven = false
 
 [alert.{CARDED_LABEL}.security_channel]
 no = true
@@ -38,19 +43,33 @@ notSure = true
 wrongUser = true
 timedOut = true
 undeliverable = true
+unproven = true
 """
 
 BOT_TOKEN: Final = "xoxb-torture"
 APP_TOKEN: Final = "xapp-torture"
 REGION: Final = "us-west-2"
 ACCESS_KEY: Final = "AKIAOFTHETORTURE0001"
+FACTOR_SECRET: Final = "secret-of-the-second-factor"
 SECRET_KEY: Final = "secret-key-of-the-torture/0123456789abcdef"
 
 
-def write_policies(folder: Path) -> dict[str, str]:
-    """Write how alerts are handled; return the variable that says so."""
-    (folder / "alerts.toml").write_text(_POLICIES)
+def write_policies(folder: Path, *, factored: str = "", addresses: Sequence[str] = ()) -> dict[str, str]:
+    """Write how alerts are handled; return the variable that says so.
+
+    Those of a label may need a proof, by whoever `people.toml` names for some of the addresses.
+    """
+    proved = f'\n[alert.{factored}]\nfactor = "required"\n' if factored else ""
+    (folder / "alerts.toml").write_text(_POLICIES + proved)
+    subjects = [f'"{each}" = "{subject_of(each)}"\n' for each in addresses if subject_of(each) != each]
+    (folder / "people.toml").write_text("".join(["[factor]\n", *subjects]))
     return {"CONFIG_DIR": str(folder)}
+
+
+def subject_of(address: str) -> str:
+    """Return as whom the provider of the second factor knows somebody: `people.toml` names some."""
+    name, _, domain = address.partition("@")
+    return f"{name}.phone@{domain}" if name.endswith("3") else address
 
 
 def environment(slack: SlackStandIn, sqs: str, queues: Sequence[str], *, log_level: str) -> dict[str, str]:
@@ -74,6 +93,7 @@ def environment(slack: SlackStandIn, sqs: str, queues: Sequence[str], *, log_lev
         "REMIND_AFTER": f"{REMIND_AFTER_SECONDS}s",
         "REMIND_TIMES": str(REMIND_TIMES),
         "EXPIRE_AFTER": f"{EXPIRE_AFTER_SECONDS}s",
+        "OPEN_PER_PERSON": str(OPEN_PER_PERSON),
         "SECURITY_CHANNEL": SECURITY_CHANNEL,
         "LOG_LEVEL": log_level,
     }

@@ -15,7 +15,7 @@ from .standing import RESPONSES, Standing, answer_text, standings
 def answers(case: Case) -> Findings:
     """Judge that each answer was reported, each reported one was given, and the message shows the last."""
     receipts = without_repeats(case.receipts)
-    choices = [receipt.said for receipt in receipts if receipt.said and not receipt.comment]
+    choices = [receipt.said for receipt in receipts if receipt.said and not receipt.is_text]
     trouble = why_unexplained(case.presses, choices)
     if trouble is not None:
         kind, evidence = trouble
@@ -51,7 +51,8 @@ def notes(case: Case) -> Findings:
 
     One that was sent again because Slack called it failed may be there as often as it was sent.
     """
-    reported = Counter(each.comment for each in without_repeats(case.receipts) if each.comment)
+    told = [each for each in without_repeats(case.receipts) if not each.is_exchange]
+    reported = Counter(each.comment for each in told if each.comment)
     written = {note.text: note for note in case.notes}
     for note in case.notes:
         if note.acknowledged and not reported[note.text]:

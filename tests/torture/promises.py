@@ -34,12 +34,19 @@ class Promise(StrEnum):
     OPEN = "questions that never ended"
     UNREPLACED = "late answers that replaced nothing"
     SILENCED = "stern answers that a milder one silenced"
+    UNAPPROVED = "answers that nobody has approved"
+    PESTERED = "pushes repeated, or too soon after one another"
     UNNOTED = "notes lost or made up"
     CARDLESS = "alerts without their card"
     STALE = "cards that do not show what stands"
     DOUBLED = "cards unwanted, or doubled without a reason"
+    ECHOED = "questions asked back twice"
+    UNSPOKEN = "questions asked back and replies lost or made up"
+    INTRUDED = "alerts handled by the person asked, from elsewhere, or by a stranger"
     LEAKED = "secrets or addresses in the log"
     UNEXPECTED = "errors in the log that nobody expected"
+    CROWDED = "more questions of one person open than allowed"
+    UNANNOUNCED = "bursts without their line or card, or with a line too many"
     UNPROVED = "trails that do not prove what happened"
     UNNOTICED = "losses of the store that nobody noticed"
     FALLEN = "lives that ended otherwise than they had to"
@@ -57,6 +64,8 @@ CURABLE: Final = frozenset(
         Promise.UNNOTED,
         Promise.CARDLESS,
         Promise.STALE,
+        Promise.UNSPOKEN,
+        Promise.UNANNOUNCED,
     }
 )
 

@@ -1,13 +1,20 @@
-"""Two broken workers, to prove that the checker can fail."""
+"""Broken workers, to prove that the checker can fail."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from bot.factor import ciba
 from bot.store import OpenStore
+from bot.triage import factor_rules
+from bot.triage.factor import Verdict
 from bot.triage.model import Change, OutboxRow, Question
+
+#: Where something of the program's stands, and what takes its place.
+Replacements = Mapping[tuple[Any, str], Any]
 
 #: How long the careless store puts off a report, in seconds of ours: time enough for the acknowledgement.
 _PUT_OFF: Final = 0.4
@@ -55,3 +62,51 @@ class CarelessStore:
                 assert question is not None
                 raised = replace(question, version=question.version + 1)
                 saved = await self._inner.save(Change(question=raised, report=report))
+
+
+def _approve_anybody() -> Replacements:
+    compare = ciba._compare
+
+    def anybody(*given: Any) -> Any:
+        polled = compare(*given)
+        is_other = polled.verdict is Verdict.OTHER_PERSON
+        return replace(polled, verdict=Verdict.APPROVED) if is_other else polled
+
+    return {(ciba, "_compare"): anybody}
+
+
+def _take_unavailable_for_approved() -> Replacements:
+    judge = factor_rules.judge
+
+    def lenient(question: Any, attempt: Any, verdict: Verdict, *others: Any) -> Any:
+        return judge(question, attempt, _LENIENT.get(verdict, verdict), *others)
+
+    return {(factor_rules, "judge"): lenient}
+
+
+_LENIENT: Final = {Verdict.UNAVAILABLE: Verdict.APPROVED, Verdict.TIMED_OUT: Verdict.APPROVED}
+
+
+def _push_again() -> Replacements:
+    return {(factor_rules, "lose"): factor_rules.take_back}
+
+
+def _limit_no_pushes() -> Replacements:
+    return {(factor_rules, "find_wait"): lambda *_: None}
+
+
+def _count_a_proof_after_another_answer() -> Replacements:
+    return {
+        (factor_rules, "_counts"): lambda _, attempt: attempt is not None,
+        (factor_rules, "could_stand"): lambda *_: True,  # for a verdict; clicks are judged as before
+    }
+
+
+#: What breaks the second factor, by name.
+FACTOR_SABOTAGES: Final[Mapping[str, Callable[[], Replacements]]] = {
+    "approve anybody": _approve_anybody,
+    "take unavailable for approved": _take_unavailable_for_approved,
+    "push again": _push_again,
+    "limit no pushes": _limit_no_pushes,
+    "count a late proof": _count_a_proof_after_another_answer,
+}

@@ -93,7 +93,7 @@ class SlackFaults:
             self.posts[place] = Post(
                 arrived_at=arrived_at,
                 answered_at=self._clock.seconds(),
-                spoiled=name in _SPOILED,
+                spoiled=name in _SPOILED or request.transport is None,  # the caller had hung up
                 worker=request.headers.get(WORKER_HEADER, ""),
             )
         return response

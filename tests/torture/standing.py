@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .case import Receipt
+from .case import BY_BOT, Receipt
 
 #: What each outcome makes of an alert in MozDef, the mildest first.
-_RANKS: Final = {"yes": 0, "wrongUser": 1, "notSure": 1, "timedOut": 1, "undeliverable": 1, "no": 2}
+_RANKS: Final = {
+    "yes": 0,
+    "wrongUser": 1,
+    "notSure": 1,
+    "timedOut": 1,
+    "undeliverable": 1,
+    "unproven": 1,
+    "no": 2,
+}
 
 #: What a report says to a stock MozDef, which knows three words only.
 RESPONSES: Final = {
@@ -23,6 +31,7 @@ RESPONSES: Final = {
     "notSure": "wrongUser",
     "timedOut": "wrongUser",
     "undeliverable": "wrongUser",
+    "unproven": "wrongUser",
 }
 
 _WORDS: Final = Path(__file__).resolve().parents[2] / "config" / "messages.toml"
@@ -45,14 +54,17 @@ class Standing:
 def standings(receipts: Sequence[Receipt]) -> Iterator[Standing]:
     """Yield what must stand after each report, repeats left out.
 
-    A choice replaces what the bot decided, and whatever ranks no higher than it does.
+    A choice replaces what the bot decided, and whatever ranks no higher than it does. Who reports to the
+    provider of the second factor that somebody else asked them says *no*.
     """
     now = Standing(outcome="")
     for receipt in receipts:
         if receipt.by_bot:
             now = Standing(outcome=receipt.outcome, said=now.said, choices=now.choices)
-        elif not receipt.comment:
-            keeps = bool(now.said) and _RANKS[receipt.said] < _RANKS[now.outcome]
+        elif receipt.reason == "factor_fraud":
+            now = Standing(outcome="no", said=now.said, choices=now.choices)
+        elif not receipt.is_text:
+            keeps = now.outcome not in ("", *BY_BOT) and _RANKS[receipt.said] < _RANKS[now.outcome]
             outcome = now.outcome if keeps else receipt.said
             now = Standing(outcome=outcome, said=receipt.said, choices=now.choices + 1)
         yield now
@@ -62,7 +74,7 @@ def answer_text(standing: Standing) -> str:
     """Return what the question's message must say below the buttons, "" for nothing."""
     texts = _words()["answer"]
     if not standing.said:
-        return texts["timedOut"] if standing.outcome == "timedOut" else ""
+        return texts[standing.outcome] if standing.outcome in ("timedOut", "unproven") else ""
     if standing.retracted:
         return texts["retracted"]
     answer = texts[standing.said]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .alerts import Kind
 from .case import BY_BOT, Case, open_cases, without_repeats
-from .kill_points import BOUNDARIES
+from .history import History
+from .kill_points import boundaries
 from .promises import Promise
 from .trial import Result
 
@@ -24,12 +25,13 @@ def _story(result: Result) -> Iterator[str]:
     history = result.history
     kinds = Counter(alert.kind for alert in history.alerts)
     places = Counter(end.place for end in history.ends if end.place)
-    missed = [boundary for boundary in BOUNDARIES if boundary not in places]
+    known = boundaries(factor=result.options.factor, flood=result.options.flood)
+    missed = [boundary for boundary in known if boundary not in places]
     yield f"alerts        {len(history.alerts):6}  " + _listed({kind.value: kinds[kind] for kind in Kind})
     if result.table_calls:
         yield f"workers       {result.options.workers:6}  on one table; {result.table_calls} calls to it"
     yield f"kills         {result.kills:6}  {sum(places.values())} of them at boundaries"
-    yield f"boundaries    {len(places):6}  of {len(BOUNDARIES)}" + (f"; not: {missed}" if missed else "")
+    yield f"boundaries    {len(places):6}  of {len(known)}" + (f"; not: {missed}" if missed else "")
     yield f"stops         {sum(end.wanted == 'term' for end in history.ends):6}  by SIGTERM"
     yield f"questions     {len(history.messages):6}"
     honest = [press for press in history.presses if press.honest]
@@ -55,10 +57,34 @@ def _time_and_team(result: Result) -> Iterator[str]:
     how = f"{outcomes['timedOut']} timed out, {outcomes['undeliverable']} not asked in time"
     yield f"deadlines     {len(endings):6}  {how}; {late} answered late"
     acknowledged = sum(note.acknowledged for note in history.notes)
+    if result.options.factor:
+        deeds = Counter(push.deed or "ignored" for push in history.pushes)
+        how = _listed(dict(sorted(deeds.items())))
+        yield f"pushes        {len(history.pushes):6}  {how}; {_proofs(cases)}"
     yield f"notes         {len(history.notes):6}  {acknowledged} acknowledged"
     doubled = sum(max(0, len(case.cards) - 1) for case in cases)
-    rest = f"{doubled} doubled; {len(history.lines)} lines in their threads; {len(history.taken)} taken"
-    yield f"cards         {len(history.cards):6}  {rest}"
+    lines = len(history.lines)
+    yield f"cards         {len(history.cards):6}  {doubled} doubled; {lines} lines in their threads"
+    done = Counter(deed.kind if deed.honest else "by intruders" for deed in history.deeds)
+    yield f"handled       {len(history.deeds):6}  {_listed(dict(sorted(done.items())))}"
+    yield f"asked back    {_exchange(history)}"
+
+
+def _exchange(history: History) -> str:
+    """Tell what was asked back and replied, and how much of it was acknowledged."""
+    put, asked, replied = len(history.asked_back), history.inquiries, history.replies
+    taken = [sum(each.acknowledged for each in told) for told in (asked, replied)]
+    return (
+        f"{len(asked):6}  {taken[0]} acknowledged, {put} put; {len(replied)} replies, {taken[1]} acknowledged"
+    )
+
+
+def _proofs(cases: Iterable[Case]) -> str:
+    """Tell what came of the pushes."""
+    receipts = [each for case in cases for each in without_repeats(case.receipts)]
+    reasons = Counter(each.reason for each in receipts if each.reason.startswith("factor_"))
+    proved = sum(each.is_proved for each in receipts)
+    return _listed({"proved": proved, **dict(sorted(reasons.items()))})
 
 
 def _ending(case: Case) -> tuple[str, bool] | None:

@@ -9,10 +9,24 @@ import pytest
 
 from .alerts import Alert, Kind
 from .answers import why_unexplained
-from .any_run import ALERTED, CHANGED, SORRY, a_card, a_question, a_report, a_run, an_alert, broken, presses
+from .any_run import (
+    ALERTED,
+    CHANGED,
+    RECEIVED_AT,
+    SORRY,
+    THANKS,
+    a_card,
+    a_question,
+    a_report,
+    a_run,
+    an_alert,
+    broken,
+    presses,
+)
 from .checker import judge
-from .history import End, History
+from .history import End, History, Restored
 from .log_rules import leaks, unexpected
+from .orders import HOLD_SECONDS
 from .promises import Promise
 
 
@@ -209,6 +223,21 @@ def test_reports_go_on_from_the_next_hundred_only_after_a_restore(
     run = a_run(alert, reports=[a_report(alert, "yes", sequence=sequence)], whole_restores=restores)
 
     assert broken(run) == found
+
+
+@pytest.mark.parametrize(
+    ("shown", "after", "found"),
+    [(THANKS, 9, {Promise.OVERRULED}), (THANKS, 1, set()), ("", 9, set())],
+    ids=["after the restore", "before it", "without an answer"],
+)
+def test_no_deadline_is_told_of_an_answer_that_a_restored_worker_can_read_not_even_as_a_note(
+    shown: str, after: float, found: set[Promise]
+) -> None:
+    alert = an_alert()
+    restored = Restored(at=RECEIVED_AT + HOLD_SECONDS + 5, shown={alert.key: shown})
+    note = a_report(alert, "timedOut", note=True, sequence=100, after=after)
+
+    assert broken(a_run(alert, reports=[note], restores=[restored])) == found
 
 
 def test_a_secret_in_the_log_is_a_leak() -> None:

@@ -10,6 +10,7 @@ from wiring import instead, wired
 
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
+from bot.triage.inquiry import Inquiry
 from bot.triage.model import Bookmark, MessageRef, Question, Work
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
@@ -25,7 +26,9 @@ _QUIET = Policy(remind_after=None, expire_after=None)
 class LateSlack(ScriptedMessenger):
     """Holds a dead worker's post back for a while."""
 
-    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> MessageRef | None:
+    async def look_up(
+        self, question: Question | Inquiry, *, after: Bookmark | None = None
+    ) -> MessageRef | None:
         await super().look_up(question, after=after)
         return _PLACE if self.clock() - NOON >= timedelta(seconds=_DONE_AFTER) else None
 

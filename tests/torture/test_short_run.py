@@ -21,11 +21,17 @@ async def _run_until_found_out(folder: Path, *options: str) -> tuple[int, str]:
 
 
 async def _run_all(folder: Path) -> list[tuple[int, str]]:
-    """Run a sound worker and two broken ones. Together, since they mostly wait: as long as the longest."""
+    """Run sound workers and broken ones. Together, since they mostly wait: as long as the longest."""
+    proofs = ("--factor", "--alerts", "200")
     runs = (
-        run(folder / "sound", "--kills", "12", "--alerts", "150", "--seed", "7"),
+        run(folder / "sound", "--busy", "--kills", "12", "--alerts", "150", "--seed", "7"),
+        run(folder / "factored", "--busy", "--kills", "12", "--seed", "7", *proofs),
         _run_until_found_out(folder / "blind", "--kills", "8", "--alerts", "250", "--without-look-up"),
         _run_until_found_out(folder / "careless", "--kills", "6", "--alerts", "200", "--outbox-after-ack"),
+        _run_until_found_out(folder / "gullible", "--kills", "4", "--sabotage", "approve anybody", *proofs),
+        _run_until_found_out(
+            folder / "lenient", "--kills", "4", "--sabotage", "take unavailable for approved", *proofs
+        ),
     )
     return list(await asyncio.gather(*runs))
 
@@ -34,12 +40,16 @@ async def _run_all(folder: Path) -> list[tuple[int, str]]:
 def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sound, blind, careless = asyncio.run(_run_all(tmp_path))
+    sound, factored, blind, careless, *unproved = asyncio.run(_run_all(tmp_path))
 
-    with capsys.disabled():
-        print("\n" + sound[1])
-    assert sound[0] == 0, sound[1]
+    for code, table in (sound, factored):
+        with capsys.disabled():
+            print("\n" + table)
+        assert code == 0, table
     assert blind[0] == 1, blind[1]
     assert "     0  questions asked twice" not in blind[1], blind[1]
     assert careless[0] == 1, careless[1]
     assert "     0  acknowledged answers without a report" not in careless[1], careless[1]
+    for code, table in unproved:
+        assert code == 1, table
+        assert "     0  answers that nobody has approved" not in table, table

@@ -1,8 +1,9 @@
-"""A short torture of workers that share a table; by itself, since it takes longest."""
+"""A short torture of workers that share a table; by itself, since it takes long."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from .command import run
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--factor",)], ids=["", "with a second factor"])
 def test_workers_that_share_a_table_keep_every_promise(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: Sequence[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    three = ("--workers", "3", "--kills", "8", "--alerts", "50", "--seed", "10", "--pace", "8")
+    three = ("--busy", "--workers", "3", "--kills", "5", "--alerts", "32", "--seed", "10", "--pace", "10")
 
-    code, table = asyncio.run(run(tmp_path, *three))
+    code, table = asyncio.run(run(tmp_path, *three, *options))
 
     with capsys.disabled():
         print("\n" + table)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from wording import WORDING, as_read
 
 from bot.sandbox.fake_slack import Message
 
@@ -20,6 +21,7 @@ from .any_run import (
     RECEIVED_AT,
     STILL,
     a_card,
+    a_line,
     a_question,
     a_reminder,
     a_report,
@@ -28,13 +30,17 @@ from .any_run import (
     broken,
     presses,
 )
-from .history import End, History, Note, Post
+from .history import Deed, End, History, Note, Post
+from .log_rules import timed_out
 from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS
 from .promises import Promise
 
 DEADLINE = ASKED_AT + EXPIRE_AFTER_SECONDS
 REMINDED_AT = ASKED_AT + REMIND_AFTER_SECONDS + 1
 GIVEN_UP_AT = RECEIVED_AT + EXPIRE_AFTER_SECONDS + 1
+
+#: A line of a worker's log, without the identifier.
+_TIMED_OUT = "12:00 WARNING card.delayed Slack's answer was lost (TimeoutError ) identifier={}"
 
 #: How much later than MozDef is ready for it a report about the deadline is sent.
 LATE = EXPIRE_AFTER_SECONDS
@@ -62,6 +68,11 @@ def a_delayed_reminder(alert: Alert) -> History:
     under_way = Post(arrived_at=REMINDED_AT, answered_at=REMINDED_AT + 15, spoiled=True)
     answered = presses(alert, "yes", at=REMINDED_AT - 1)
     return a_run(alert, presses=answered, reminders=[reminder], posts={place_of(reminder): under_way})
+
+
+def a_deed(alert: Alert, kind: str = "take", **facts: Any) -> Deed:
+    done: dict[str, Any] = {"acknowledged": True, **facts}
+    return Deed(identifier=alert.identifier, kind=kind, by="U0P0000001", **done)
 
 
 def a_no(alert: Alert, **changes: Any) -> History:
@@ -167,6 +178,14 @@ def two_cards_of(worker: str, *, killed: str) -> History:
     """Return a run in which a worker posts a card, some worker is killed, and the card is posted again."""
     run = two_cards(an_alert(), ends=[a_death(after=1, worker=killed)])
     return replace(run, posts=posted_by(run.cards[0], worker))
+
+
+def two_cards_around_a_freeze(*, first: str, second: str) -> History:
+    """Return a run in which worker 2 stands still from the first card until after the second."""
+    run = two_cards(an_alert(), suspensions=[("2", ANSWERED_AT + 1, ANSWERED_AT + 70)])
+    times = {first: ANSWERED_AT, second: ANSWERED_AT + 60}
+    posts = [Post(arrived_at=at, answered_at=at, spoiled=False, worker=each) for each, at in times.items()]
+    return replace(run, posts=dict(zip(map(place_of, run.cards), posts, strict=True)))
 
 
 def a_death(*, at: float = ANSWERED_AT, after: float, worker: str = "") -> End:
@@ -304,11 +323,51 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         {Promise.STALE},
     ),
     "a card that does not show who took the alert is stale": (
-        lambda alert: a_no(alert, taken={alert.identifier}),
+        lambda alert: a_no(alert, deeds=[a_deed(alert)]),
         {Promise.STALE},
     ),
     "a card shows who took the alert": (
-        lambda alert: a_no(alert, taken={alert.identifier}, cards=[a_card(alert, "no", last="taken")]),
+        lambda alert: a_no(alert, deeds=[a_deed(alert)], cards=[a_card(alert, "no", taken_by="@p1")]),
+        set(),
+    ),
+    "a card shows who was handed the alert last": (
+        lambda alert: a_no(
+            alert,
+            deeds=[a_deed(alert), a_deed(alert, "hand over", to="U0P0000002")],
+            cards=[a_card(alert, "no", taken_by="@p1")],
+        ),
+        {Promise.STALE},
+    ),
+    "a release that slack calls failed may have been taken": (
+        lambda alert: a_no(
+            alert,
+            deeds=[a_deed(alert), a_deed(alert, "release", acknowledged=False)],
+            cards=[a_card(alert, "no", taken_by="@p1")],
+        ),
+        set(),
+    ),
+    "an alert that an intruder took": (
+        lambda alert: a_no(
+            alert, deeds=[a_deed(alert, honest=False)], cards=[a_card(alert, "no", taken_by="@p1")]
+        ),
+        {Promise.INTRUDED, Promise.STALE},
+    ),
+    "a line that tells of an intruder": (
+        lambda alert: a_no(
+            alert,
+            deeds=[a_deed(alert, "release", honest=False)],
+            cards=[a_card(alert, "no")],
+            lines=[a_line(as_read(WORDING["card"]["released_line"], who="@p1"))],
+        ),
+        {Promise.INTRUDED},
+    ),
+    "a line that tells of who took it": (
+        lambda alert: a_no(
+            alert,
+            deeds=[a_deed(alert), a_deed(alert, "release")],
+            cards=[a_card(alert, "no")],
+            lines=[a_line(as_read(WORDING["card"]["taken_line"], who="@p1"))],
+        ),
         set(),
     ),
     "an alert that is escalated has a card": (lambda alert: a_no(alert, cards=[]), {Promise.CARDLESS}),
@@ -329,6 +388,14 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         lambda alert: two_cards(alert, posts=posted_by(a_card(alert, "timedOut"), spoiled=True)),
         set(),
     ),
+    "a card whose post timed out, by the log, may be repeated": (
+        lambda alert: two_cards(alert, timed_out=timed_out([_TIMED_OUT.format(alert.identifier)])),
+        set(),
+    ),
+    "a card may not be repeated because another's post timed out": (
+        lambda alert: two_cards(alert, timed_out=timed_out([_TIMED_OUT.format("another")])),
+        {Promise.DOUBLED},
+    ),
     "a card whose worker died of it may be repeated": (
         lambda alert: two_cards(alert, ends=[a_death(after=1)]),
         set(),
@@ -343,6 +410,14 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
     ),
     "of several workers none is excused by the death of another": (
         lambda _: two_cards_of("2", killed="3"),
+        {Promise.DOUBLED},
+    ),
+    "no other worker knows of a card whose worker stood still": (
+        lambda _: two_cards_around_a_freeze(first="2", second="3"),
+        set(),
+    ),
+    "a worker does not repeat a card because another stood still": (
+        lambda _: two_cards_around_a_freeze(first="3", second="4"),
         {Promise.DOUBLED},
     ),
     "every death is an excuse where nobody knows who posted": (lambda _: two_cards_of("", killed="3"), set()),

@@ -14,23 +14,25 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+from certificate import make_certificate, show
+
 from bot.sandbox.fake_slack import SlackStandIn
 from bot.sandbox.fake_slack.installation import Quirks
 
-from .alerts import Kind, make_alerts, make_workspace
+from .alerts import FACTORED_LABEL, Kind, make_alerts, make_workspace
 from .checker import judge
 from .crowd import Crowd
-from .dynamodb import create_table, moto_server
-from .dynamodb_proxy import RemoteProxy, remote_proxy
+from .dynamodb_proxy import RemoteProxy, create_table, remote_proxy
 from .fast_clock import FastClock
 from .feeder import Feeder
-from .history import History
+from .history import SETTLED_AFTER_BUSY, History
 from .killing import Killing
 from .lives import Lives, log_name
-from .log_rules import leaks, unexpected
+from .log_rules import leaks, timed_out, unexpected
 from .options import Options
-from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment, write_policies
+from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, OPEN_IN_A_FLOOD, environment, write_policies
 from .promises import CURABLE, Violation
+from .provider import Provider, factor_environment
 from .slack_faults import SlackFaults
 from .slack_record import record_messages
 from .sqs import FaultySqs
@@ -83,6 +85,14 @@ class Trial:
         self._history = History(
             alerts=alerts, refused=frozenset(each.identifier for each in refused if each.kind is Kind.ASKABLE)
         )
+        if options.busy:
+            self._history.settled_after = SETTLED_AFTER_BUSY
+        if options.factor:
+            needing = (each.identifier for each in alerts if each.label == FACTORED_LABEL)
+            self._history.factored = frozenset(needing)
+        self._provider = Provider(
+            self._clock.seconds, Random(f"{options.seed} factor"), pace=self._clock.pace
+        )
         self._faults = SlackFaults(Random(f"{options.seed} slack"), self._clock)
         self._slack = SlackStandIn(
             workspace,
@@ -120,6 +130,7 @@ class Trial:
     def _read_log(self, log: Path) -> None:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         self._history.surprises = [*self._history.surprises, *unexpected(lines)]
+        self._history.timed_out |= timed_out(lines)
         self._history.leaks = [*self._history.leaks, *leaks(lines, level=self._options.log_level)]
 
     async def _set_up(self, stack: contextlib.AsyncExitStack) -> Sequence[Lives]:
@@ -131,7 +142,10 @@ class Trial:
         urls = [self._sqs.create(name) for name in ("requests", response, "dead-letters")]
         self._responses = self._sqs.queues[response]
         variables = environment(self._slack, self._sqs.address, urls, log_level=self._options.log_level)
-        variables |= {**write_policies(self._folder), **await self._make_store(stack)}
+        variables |= {**await self._make_factor(stack), **await self._make_store(stack)}
+        if self._options.flood:
+            self._history.open_per_person = OPEN_IN_A_FLOOD
+            variables["OPEN_PER_PERSON"] = str(OPEN_IN_A_FLOOD)
         workers = []
         for number in range(1, self._options.workers + 1):
             workers.append(await Lives.start(str(number), self._folder, variables))
@@ -141,17 +155,28 @@ class Trial:
             await stack.enter_async_context(_alongside(work))
         return workers
 
+    async def _make_factor(self, stack: contextlib.AsyncExitStack) -> Mapping[str, str]:
+        """Write how alerts are handled; return the variables that say so, and lead to the second factor."""
+        if not self._options.factor:
+            return write_policies(self._folder)
+        certificate = make_certificate(self._folder)
+        await self._provider.start(show(certificate), on_response=self._clock.date)
+        stack.push_async_callback(self._provider.stop)
+        addresses = [person.email for person in self._slack.workspace.people if person.email]
+        told = write_policies(self._folder, factored=FACTORED_LABEL, addresses=addresses)
+        return {**told, **factor_environment(self._provider.address), "SSL_CERT_FILE": str(certificate)}
+
     async def _make_store(self, stack: contextlib.AsyncExitStack) -> Mapping[str, str]:
         """Return the variables that lead the workers to their store."""
         if self._options.store == "sqlite":
             store = self._folder / "torture.db"
             self._killing.damage = StoreDamage(store, Random(f"{self._options.seed} store"))
             return {"STORE_URL": f"sqlite:///{store}"}
-        endpoint = self._options.dynamodb or await stack.enter_async_context(moto_server(self._folder))
-        proxy = remote_proxy(endpoint, f"{self._options.seed} table", self._folder, clock=self._clock)
+        options = self._options
+        proxy = remote_proxy(options.dynamodb, f"{options.seed} table", self._folder, clock=self._clock)
         self._proxy = await stack.enter_async_context(proxy)
         return {
-            "STORE_URL": f"dynamodb://{await create_table(endpoint)}",
+            "STORE_URL": f"dynamodb://{await create_table(self._proxy.address)}",
             "AWS_ENDPOINT_URL_DYNAMODB": self._proxy.address,
         }
 
@@ -177,7 +202,7 @@ class Trial:
         await self._rage(raging=False)  # to hear all that was done
 
     async def _rage(self, *, raging: bool) -> None:
-        self._faults.raging = raging
+        self._faults.raging = self._provider.raging = raging
         if self._proxy is not None:
             await self._proxy.tell(raging=raging)
 
@@ -206,7 +231,8 @@ class Trial:
         """Sum up what everybody has done so far."""
         history = self._history
         shown = [message.edited_ts for message in (*history.messages, *history.cards)]
-        done = [history.presses, history.reports, history.reminders, history.deleted, history.taken]
+        done = [history.presses, history.reports, history.reminders, history.deleted, history.deeds]
+        done += [history.inquiries, history.replies, history.asked_back]
         return f"{hash(tuple(shown))} {[len(each) for each in done]}"
 
     def _share_sent(self) -> float:
@@ -217,7 +243,8 @@ class Trial:
     def _counts(self) -> list[Counter[str]]:
         queues = [each.counts for each in self._sqs.queues.values()]
         table = [self._proxy.counts] if self._proxy is not None else []
-        return [self._faults.counts, self._sqs.counts, self._killing.counts, *queues, *table]
+        world = [self._faults.counts, self._provider.counts, self._sqs.counts, self._killing.counts]
+        return [*world, *queues, *table]
 
     def _look(self) -> None:
         """Bring the history up to date with what Slack and the queues have seen."""
@@ -225,6 +252,7 @@ class Trial:
         self._history.received, self._history.deleted = requests.first_received, requests.deleted
         self._history.reports = self._responses.history
         self._history.dead_letters = self._sqs.queues["dead-letters"].history
+        self._history.pushes = self._provider.pushes
         self._history.whole_restores = self._killing.counts[Damage.REMOVED]
         self._history.posts, self._history.ends = self._faults.posts, self._killing.ends
         record_messages(self._slack.workspace, self._history)

@@ -7,9 +7,20 @@ from datetime import datetime, timedelta
 
 from fakes import NOON, CountingMeter, ScriptedMessenger, ScriptedSecurityTeam, SteppedClock, a_request
 from memory_store import MemoryStore
-from wiring import instead, wired
+from wiring import Steady, instead, wired
 
-from bot.triage.model import Answer, Choice, MessageRef, Note, OutboxRow, Question, Take, Work
+from bot.triage.assignments import CardClick
+from bot.triage.model import (
+    Answer,
+    Change,
+    Choice,
+    MessageRef,
+    Note,
+    OutboxRow,
+    Question,
+    Work,
+    change_question,
+)
 from bot.triage.policy import Policy
 from bot.worker.assembly import WakeUp
 
@@ -29,6 +40,7 @@ class ServiceHarness:
         self.meter = CountingMeter()
         self.policy = policy
         self.woken = 0
+        self.drawn = 1.0  #: every wait is this part of the longest that it may be, from the next restart on
         self.restart()
 
     def restart(self) -> None:
@@ -40,12 +52,14 @@ class ServiceHarness:
             self.policy,
             wake=wake,
             meter=self.meter,
+            random=Steady(self.drawn),
             clock=self.clock,
             messenger=instead(self.messenger),
             security_team=instead(self.team),
         )
         self.service, self.recorder = parts.service, parts.recorder
-        self.restores = parts.actors.asker.restores
+        self.responders = parts.responders
+        self.restores, self.inquirer = parts.actors.asker.restores, parts.actors.inquirer
         self.pacing, self.limiter = parts.pacing, parts.pacing.limiter
 
     def _wake(self) -> None:
@@ -89,6 +103,12 @@ class ServiceHarness:
         assert question is not None
         return question
 
+    async def put(self, question: Question) -> Question:
+        """Store a question as it is, as another worker might; return it as it is stored then."""
+        changed = change_question(question, version=question.version + 1)
+        assert await self.store.save(Change(question=changed))
+        return changed
+
     async def reports(self, identifier: str = IDENTIFIER) -> Sequence[OutboxRow]:
         return await self.store.reports_of(identifier)
 
@@ -110,12 +130,16 @@ def a_note(question: Question, text: str = "I was on a train.") -> Note:
     )
 
 
-def a_take(question: Question, *, ts: str = "") -> Take:
-    return Take(
-        ref=question.ref,
+def on_card(question: Question, *, ts: str = "", key: str = "") -> CardClick:
+    """A click of Radia's on the card of a question, as the store has it."""
+    return CardClick(
+        card=question.card,
+        channel="C0SECURITY",
+        ts=ts or question.card_ts,
         slack_id="U0RADIA",
         slack_name="radia",
         same_workspace=True,
-        message_ref=MessageRef(channel="C0SECURITY", ts=ts or question.card_ts),
         at=NOON + timedelta(minutes=3),
+        key=key,
+        is_carried=True,
     )

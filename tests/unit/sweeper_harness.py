@@ -15,7 +15,7 @@ from memory_store import MemoryStore
 from world import eventually
 
 from bot.clock import Clock
-from bot.errors import TransientError
+from bot.errors import StoreError, TransientError
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
 from bot.triage.model import Change, Question, State, Work
@@ -40,6 +40,7 @@ class SweeperHarness:
         self.messenger = ScriptedMessenger(clock=self.clock)
         self.found: Counter[str] = Counter()
         self.doing: Doing | None = None
+        self.finding_fails: set[str] = set()  #: identifiers; once each, because the store does
         self.done: Counter[str] = Counter()
         self.works: list[tuple[str, Work]] = []
         self.expired: list[tuple[str, datetime]] = []
@@ -55,6 +56,9 @@ class SweeperHarness:
         await (self.doing or self.put_to_rest)(question)
 
     async def find_person(self, question: Question) -> None:
+        if question.identifier in self.finding_fails:
+            self.finding_fails.remove(question.identifier)
+            raise StoreError("the store is down")
         self.found[question.request.user] += 1
         with contextlib.suppress(TransientError):
             await self.finder.find(question)

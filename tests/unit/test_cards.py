@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fakes import ADDRESS, NOON, UPTIME, a_request, apart_from_trail
-from service_harness import ServiceHarness, a_click, a_note, a_take
+from service_harness import ServiceHarness, a_click, a_note, on_card
 
 from bot.errors import (
     AmbiguousError,
@@ -20,8 +20,9 @@ from bot.errors import (
     UnknownErrorCode,
 )
 from bot.triage.answer_rules import Refusal
+from bot.triage.assignments import Assignment
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
-from bot.triage.model import AlertTaken, Choice, MessageRef, Question, Work
+from bot.triage.model import Choice, Question, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.rate_limits import BURST
@@ -36,7 +37,7 @@ LATER = NOON + timedelta(minutes=5)
 
 @pytest.fixture
 def harness() -> ServiceHarness:
-    return ServiceHarness(Policy(has_channel=True))
+    return ServiceHarness(Policy(security_channel="C0SECURITY"))
 
 
 async def carded(harness: ServiceHarness, choice: Choice = Choice.NO) -> Question:
@@ -55,9 +56,7 @@ def shown(harness: ServiceHarness) -> list[tuple[str, int]]:
 def told(harness: ServiceHarness) -> list[str]:
     """What the card's thread was told of: notes, choices, and who took it."""
     return [
-        event.slack_name
-        if isinstance(event, AlertTaken)
-        else event.comment or str(event.said or event.outcome)
+        event.by_name if isinstance(event, Assignment) else event.comment or str(event.said or event.outcome)
         for event in harness.team.told
     ]
 
@@ -68,9 +67,9 @@ def told(harness: ServiceHarness) -> list[str]:
 @pytest.mark.parametrize(
     ("policy", "carded_choices"),
     [
-        (Policy(has_channel=True), {Choice.NO, Choice.NOT_SURE, Choice.WRONG_USER}),
-        (Policy(has_channel=False), set()),
-        (Policy(has_channel=True, alerts=ONLY_YES), {Choice.YES}),
+        (Policy(security_channel="C0SECURITY"), {Choice.NO, Choice.NOT_SURE, Choice.WRONG_USER}),
+        (Policy(security_channel=""), set()),
+        (Policy(security_channel="C0SECURITY", alerts=ONLY_YES), {Choice.YES}),
     ],
     ids=["by default", "without a channel", "the alert's policy"],
 )
@@ -100,7 +99,7 @@ async def test_somebody_who_cannot_be_asked_has_a_card(harness: ServiceHarness) 
 
 async def test_a_channel_that_was_taken_away_ends_what_was_due_for_it(harness: ServiceHarness) -> None:
     await harness.answer(Choice.NO)
-    without = ServiceHarness(Policy(has_channel=False))
+    without = ServiceHarness(Policy(security_channel=""))
     without.store = harness.store
     without.recorder.store = harness.store
     without.clock.now = LATER
@@ -133,7 +132,9 @@ async def test_later_events_update_the_same_card(harness: ServiceHarness) -> Non
 async def test_what_comes_during_a_card_is_shown_after_it(harness: ServiceHarness, *, takes: bool) -> None:
     async def happen_meanwhile(card: Question) -> None:
         harness.team.before_end = None
-        await (harness.service.take(a_take(card)) if takes else harness.service.add_note(a_note(card, "b")))
+        await (
+            harness.responders.take(on_card(card)) if takes else harness.service.add_note(a_note(card, "b"))
+        )
 
     question = await carded(harness)
     await harness.service.add_note(a_note(question, "a"))
@@ -188,7 +189,7 @@ async def test_each_of_several_events_gets_its_line_in_order(harness: ServiceHar
 
     await harness.service.add_note(a_note(question, "First."))
     await harness.service.answer(a_click(await harness.question(), Choice.YES))
-    await harness.service.take(a_take(question))
+    await harness.responders.take(on_card(question))
     same_moment = (await harness.question()).taken_at or NOON
     await harness.service.add_note(replace(a_note(question, "Second."), at=same_moment))
     await harness.work()
@@ -200,8 +201,8 @@ async def test_each_of_several_events_gets_its_line_in_order(harness: ServiceHar
 @pytest.mark.parametrize("set_back", [0 * DAY, DAY], ids=["by the clock", "clock set back"])
 async def test_what_was_told_is_not_told_again(harness: ServiceHarness, set_back: timedelta) -> None:
     question = await carded(harness)
-    take, note = a_take(question), a_note(question)
-    await harness.service.take(replace(take, at=take.at - set_back))
+    take, note = on_card(question), a_note(question)
+    await harness.responders.take(replace(take, at=take.at - set_back))
     await harness.work()
 
     await harness.service.add_note(replace(note, at=note.at - 2 * set_back))
@@ -250,7 +251,7 @@ async def test_a_card_that_is_posted_anew_says_all_by_itself(harness: ServiceHar
 
 
 async def test_a_backlog_of_cards_is_spread_and_comes_whole() -> None:
-    harness = ServiceHarness(Policy(has_channel=True))
+    harness = ServiceHarness(Policy(security_channel="C0SECURITY"))
     names = [f"alert-{number}" for number in range(BURST + 3)]
     harness.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
     await harness.service.receive([a_request(name) for name in names])
@@ -331,8 +332,28 @@ async def test_a_card_that_failed_is_posted_again_soon_but_not_before_slack_want
     assert (await harness.question()).card_due_at is None
 
 
+async def test_an_update_that_may_still_come_is_waited_for_before_the_next_one(
+    harness: ServiceHarness,
+) -> None:
+    question = await carded(harness)
+    await harness.service.add_note(a_note(question))
+    harness.drawn = 0.1
+    harness.restart()
+    harness.team.show_ends = [AmbiguousError("the answer was lost")]
+    began_at = harness.clock.now
+    await harness.work()
+
+    await harness.service.answer(a_click(question, Choice.YES))
+
+    waiting = await harness.question()
+    assert waiting.card_due_at is not None
+    assert waiting.card_due_at >= began_at + CARD_TAKES
+    await harness.pass_time(until=waiting.card_due_at)
+    assert shown(harness) == [("", 1), (waiting.card_ts, 2), (waiting.card_ts, 3)]
+
+
 async def test_a_card_never_delays_a_report(harness: ServiceHarness) -> None:
-    without = ServiceHarness(Policy(has_channel=False))
+    without = ServiceHarness(Policy(security_channel=""))
     harness.team.show_ends = [TransientError("no network")] * 100
 
     await carded(harness)
@@ -361,24 +382,25 @@ async def test_a_card_that_is_due_does_not_hold_up_a_redraw(harness: ServiceHarn
 async def test_whoever_of_the_security_team_takes_an_alert_first_has_it(harness: ServiceHarness) -> None:
     question = await carded(harness)
 
-    taken = await harness.service.take(a_take(question))
-    late = await harness.service.take(replace(a_take(question), slack_id="U0DOROTHY"))
+    taken = await harness.responders.take(on_card(question))
+    late = await harness.responders.take(replace(on_card(question), slack_id="U0DOROTHY"))
 
     assert isinstance(taken, Question)
     assert (taken.taken_by, taken.taken_name) == ("U0RADIA", "radia")
     assert taken.card_due_at == taken.taken_at == NOON + timedelta(minutes=3)
-    assert late == taken == await harness.question()
+    assert late is Refusal.TAKEN_ALREADY
+    assert await harness.responders.take(on_card(question)) == taken == await harness.question()
     assert len(await harness.reports()) == 1
 
 
 async def test_taking_an_alert_proves_no_post_so_the_looks_for_it_go_on() -> None:
-    harness = ServiceHarness(Policy(has_channel=True, expire_after=timedelta(seconds=8)))
+    harness = ServiceHarness(Policy(security_channel="C0SECURITY", expire_after=timedelta(seconds=8)))
     harness.messenger.post_ends = [AmbiguousError("the answer was lost")]
     await harness.ask()
     await harness.pass_time(until=NOON + timedelta(seconds=9))
     assert len(harness.messenger.looks) == 1
 
-    taken = await harness.service.take(a_take(await harness.question()))
+    taken = await harness.responders.take(on_card(await harness.question()))
     await harness.pass_time(until=NOON + timedelta(seconds=60))
 
     assert isinstance(taken, Question)
@@ -391,10 +413,8 @@ async def test_taking_an_alert_proves_no_post_so_the_looks_for_it_go_on() -> Non
     ("choice", "spoiled", "refusal"),
     [
         (Choice.NO, {"same_workspace": False}, Refusal.OTHER_WORKSPACE),
-        (Choice.NO, {"message_ref": MessageRef(channel="D0ADA", ts="1.1")}, Refusal.OTHER_CONVERSATION),
-        (Choice.NO, {"message_ref": None}, Refusal.OTHER_CONVERSATION),
-        (Choice.NO, {"ref": "unknown"}, Refusal.CLOSED),
-        (Choice.YES, {}, Refusal.OTHER_CONVERSATION),  # which has no card
+        (Choice.NO, {"channel": "D0ADA"}, Refusal.OTHER_CHANNEL),
+        (Choice.NO, {"card": "unknown"}, Refusal.CLOSED),
     ],
 )
 async def test_nobody_takes_an_alert_from_anywhere_but_its_card(
@@ -402,7 +422,7 @@ async def test_nobody_takes_an_alert_from_anywhere_but_its_card(
 ) -> None:
     question = await carded(harness, choice)
 
-    assert await harness.service.take(replace(a_take(question), **spoiled)) is refusal
+    assert await harness.responders.take(replace(on_card(question), **spoiled)) is refusal
 
     assert apart_from_trail(await harness.question()) == apart_from_trail(question)
 
@@ -412,6 +432,6 @@ async def test_a_take_that_could_not_be_stored_can_be_repeated(harness: ServiceH
     harness.store.fails = [StoreError("disk full")]
 
     with pytest.raises(StoreError):
-        await harness.service.take(a_take(question))
+        await harness.responders.take(on_card(question))
 
-    assert isinstance(await harness.service.take(a_take(question)), Question)
+    assert isinstance(await harness.responders.take(on_card(question)), Question)

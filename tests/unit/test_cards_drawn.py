@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,8 @@ from fakes import NOON, a_request
 from wording import WORDING, as_read
 
 from bot.slack.render.card import CardLinks, card_message, thread_line
-from bot.triage.model import AlertTaken, Choice, Question, Report
+from bot.triage.assignments import Assignment, AssignmentKind
+from bot.triage.model import Choice, Question, Report
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.reporting import report_on
@@ -41,7 +43,7 @@ def drawn(question: Question, *, policy: Policy = POLICY, alert_url: str = ALERT
     return card_message(question, WORDING, policy, CardLinks(workspace=WORKSPACE, alert_url=alert_url))
 
 
-def line(event: Report | AlertTaken) -> dict[str, Any]:
+def line(event: Report | Assignment) -> dict[str, Any]:
     return thread_line(ANSWERED, event, WORDING, POLICY, CardLinks(workspace=WORKSPACE))
 
 
@@ -176,13 +178,17 @@ def test_a_card_links_to_the_alert_where_mozdef_has_an_address(identifier: str, 
     assert "link" not in [each["block_id"] for each in drawn(question, alert_url="")["blocks"]]
 
 
-def test_take_it_is_a_button_until_somebody_took_it() -> None:
-    untaken = block(drawn(ANSWERED), "take")
-    taken = drawn(replace(ANSWERED, taken_by="U0RADIA", taken_name="radia", taken_at=LATER))
+def test_an_alert_can_be_taken_until_somebody_has_it_and_then_be_let_go_of() -> None:
+    carded = replace(ANSWERED, card_secret="5" * 32)
+    untaken = drawn(carded)
+    taken = drawn(replace(carded, taken_by="U0RADIA", taken_name="radia", taken_at=LATER))
 
-    [button] = untaken["elements"]
-    assert (button["action_id"], button["value"]) == ("take-it", ANSWERED.ref)
-    assert "take" not in [each["block_id"] for each in taken["blocks"]]
+    assert [each["action_id"] for each in block(untaken, "take")["elements"]] == ["take-it", "hand-over"]
+    buttons = block(taken, "take")["elements"]
+    assert [each["action_id"] for each in buttons] == ["hand-over", "release"]
+    key, _, secret = ANSWERED.ref.partition(".")
+    assert {each["value"] for each in buttons} == {f"{key}.{'5' * 32}"}
+    assert secret not in json.dumps([untaken, taken])
     text = text_in(taken, "taken")
     assert text == as_read(WORDS["taken"], who="@radia", date=WHEN)
     assert (f"{WORKSPACE}/team/U0RADIA", "@radia") in links_in(taken)
@@ -197,6 +203,18 @@ def test_a_note_is_a_quote_below_a_line_that_says_nothing_of_the_outcome() -> No
         assert text_in(told_line, "note") == note
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"note": True, "reason": "factor_fraud"},
+        {"note": True, "reason": "factor_refused", "said": Choice.YES, "retracted": True},
+        {"outcome": Outcome.UNPROVEN, "reason": "factor_no_device"},
+    ],
+)
+def test_a_line_says_what_became_of_an_attempt_to_prove_a_yes(changes: dict[str, Any]) -> None:
+    assert text_in(line(told(**changes)), "event").endswith(f" ({changes['reason']})")
+
+
 def test_another_outcome_is_a_line_and_so_is_an_answer_taken_back_and_who_took_it() -> None:
     other = line(told(outcome=Outcome.NOT_SURE))
     outcome = as_read(WORDS["notSure"], title="Security alert", who="@ada")
@@ -206,6 +224,22 @@ def test_another_outcome_is_a_line_and_so_is_an_answer_taken_back_and_who_took_i
     assert WORDING["button"]["yes"] in taken_back
     assert "@ada" not in taken_back  # nothing has changed
 
-    taken = line(AlertTaken(slack_id="U0RADIA", slack_name="radia"))
+    taken = line(assigned(AssignmentKind.TAKEN, "radia", "radia"))
     assert text_in(taken, "event") == as_read(WORDS["taken_line"], who="@radia")
     assert links_in(taken) == [(f"{WORKSPACE}/team/U0RADIA", "@radia")]
+
+
+def test_a_hand_over_names_both_and_a_release_says_that_nobody_has_it() -> None:
+    handed = line(assigned(AssignmentKind.HANDED_OVER, "radia", "grace"))
+    released = line(assigned(AssignmentKind.RELEASED, "grace", ""))
+
+    told = as_read(WORDS["handed_over_line"], who="@radia", receiver="@grace")
+    assert text_in(handed, "event") == told
+    assert text_in(released, "event") == as_read(WORDS["released_line"], who="@grace")
+    own = replace(assigned(AssignmentKind.RELEASED, "", ""), by="", by_name="")
+    assert text_in(line(own), "event") == as_read(WORDS["own_line"])
+
+
+def assigned(kind: AssignmentKind, by: str, to: str) -> Assignment:
+    ids = {"by": f"U0{by.upper()}", "to": f"U0{to.upper()}" if to else ""}
+    return Assignment(kind=kind, **ids, by_name=by, to_name=to, at=LATER)

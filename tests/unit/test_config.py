@@ -31,12 +31,17 @@ def test_the_required_variables_are_enough_and_the_rest_has_the_documented_defau
         mozdef_sync=timedelta(seconds=90),
         remind_after=timedelta(hours=4),
         remind_times=1,
+        open_per_person=3,
         expire_after=timedelta(hours=24),
         default_timezone=ZoneInfo("UTC"),
         retain=timedelta(days=30),
         allow_deescalation=False,
         ask_guests=False,
         ask_unconfirmed=False,
+        factor_client_auth="client_secret_basic",
+        factor_login_hint="{subject}",
+        factor_scope="openid email",
+        factor_subject_claim="email",
         log_level="INFO",
         log_format="text",
         aws_variables={},
@@ -55,10 +60,12 @@ def test_the_required_variables_are_enough_and_the_rest_has_the_documented_defau
         ("MOZDEF_SYNC_SECONDS", "0", "mozdef_sync", timedelta(0)),
         ("REMIND_AFTER", "90s", None, timedelta(seconds=90)),
         ("REMIND_TIMES", "10", None, 10),
+        ("OPEN_PER_PERSON", "100", None, 100),
         ("EXPIRE_AFTER", "0", None, None),
         ("WORKING_HOURS", "Sun-Thu 08:30-17:00", None, parse_working_hours("Sun-Thu 08:30-17:00")),
         ("DEFAULT_TIMEZONE", "Asia/Jerusalem", None, ZoneInfo("Asia/Jerusalem")),
         ("SECURITY_CHANNEL", "C0123456789", None, "C0123456789"),
+        ("RESPONDERS", "U0123456789, W01", None, frozenset({"U0123456789", "W01"})),
         (
             "MOZDEF_ALERT_URL",
             "https://m.io:8443/{identifier}?a=1",
@@ -68,6 +75,10 @@ def test_the_required_variables_are_enough_and_the_rest_has_the_documented_defau
         ("RETAIN_DAYS", "15", "retain", timedelta(days=15)),
         ("ALLOW_DEESCALATION", "Yes", None, True),
         ("ASK_GUESTS", "1", None, True),
+        ("FACTOR_CLIENT_KEY", "ssm:/triage/key", None, Secret("ssm:/triage/key")),
+        ("FACTOR_LOGIN_HINT", '{"sub": "{subject}"}', None, '{"sub": "{subject}"}'),
+        ("FACTOR_SCOPE", "profile openid", None, "profile openid"),
+        ("FACTOR_SUBJECT_CLAIM", "https://x.io/login", None, "https://x.io/login"),
         ("LOG_LEVEL", "debug", None, "DEBUG"),
         ("AWS_REGION", "eu-west-1", None, "eu-west-1"),
     ],
@@ -96,7 +107,7 @@ def test_no_repr_of_the_settings_shows_a_secret(tmp_path: Path) -> None:
 
     settings = load(tmp_path)
 
-    assert "secret" not in repr(settings)
+    assert "1-secret" not in repr(settings)
     assert "hidden" not in repr(settings)
     assert settings.slack_bot_token.reveal() == "xoxb-1-secret"
 
@@ -254,7 +265,10 @@ def test_the_file_behind_a_link_is_the_one_that_is_judged(tmp_path: Path) -> Non
 
 
 #: Those that have an example in the file, since they have no default.
-_EXAMPLES = "DEAD_LETTER|AWS|CONFIG_DIR|WORKING_HOURS|SECURITY_CHANNEL|MOZDEF_ALERT_URL|METRICS_LISTEN"
+_EXAMPLES = (
+    "DEAD_LETTER|AWS|CONFIG_DIR|WORKING_HOURS|SECURITY_CHANNEL|RESPONDERS|MOZDEF_ALERT_URL|METRICS_LISTEN"
+    "|FACTOR_ISSUER|FACTOR_CLIENT_ID|FACTOR_CLIENT_SECRET|FACTOR_CLIENT_KEY|FACTOR_FRAUD_ERROR"
+)
 
 
 def test_the_example_file_changes_nothing_when_its_defaults_are_switched_on(tmp_path: Path) -> None:
@@ -268,7 +282,7 @@ def test_the_example_file_changes_nothing_when_its_defaults_are_switched_on(tmp_
 def test_the_example_file_documents_every_variable_and_no_other(tmp_path: Path) -> None:
     documented = re.findall("(?m)^#?([A-Z_]+)=", EXAMPLE.read_text())
 
-    settings = load(tmp_path, Purpose.CHECK, **dict.fromkeys(documented, "?"))
+    settings = load(tmp_path, Purpose.CHECK, **dict.fromkeys(documented, "?\x07"))
 
     assert sorted(problem.split()[0] for problem in settings.problems) == sorted(documented)
     assert sorted(documented) == sorted(each.name for each in all_variables(tmp_path, tmp_path))
@@ -279,9 +293,10 @@ def test_the_examples_in_the_example_file_can_be_taken_as_they_stand(tmp_path: P
 
     settings = load(tmp_path, **{name: value for name, value in examples if name != "CONFIG_DIR"})
 
-    assert len(examples) == 7
+    assert len(examples) == 13
     assert settings.working_hours == parse_working_hours("Mon-Fri 09:00-18:00")
     assert settings.security_channel
+    assert len(settings.responders) == 2
     assert settings.mozdef_alert_url.count("{identifier}") == 1
 
 
@@ -355,6 +370,19 @@ def test_what_names_no_parameter_is_refused_with_how_to_write_one(tmp_path: Path
     (problem,) = problems(tmp_path, SLACK_BOT_TOKEN=text)
 
     assert "or ssm:/parameter/name" in problem
+
+
+def test_the_secrets_of_a_provider_may_be_credentials_and_are_never_shown(folder: Path) -> None:
+    pem = "-----BEGIN PRIVATE KEY-----\nhidden\n-----END PRIVATE KEY-----"
+    (folder / "factor_client_key").write_text(f"{pem}\n", encoding="utf-8")
+    (folder / "factor_client_secret").write_text("hidden\n", encoding="utf-8")
+
+    settings = load_with(folder)
+
+    assert settings.factor_client_key.reveal() == pem
+    assert settings.factor_client_secret.reveal() == "hidden"
+    assert "hidden" not in repr(settings)
+    assert settings.secrets[-2:] == ["hidden", "hidden"]  # as the log knows them
 
 
 def test_a_folder_of_credentials_that_is_not_there_has_none(tmp_path: Path) -> None:

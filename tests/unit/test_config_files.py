@@ -146,9 +146,9 @@ default.words.ask = "12{user}" → [default.words] ask has up to 3048 characters
 """
 IN_PEOPLE = """
 strict = 1 → strict is 1; expected true or false
-[person] → person is not known; expected one of domains, people, strict
+[person] → person is not known; expected one of domains, factor, people, strict
 people = 1 → people is not a table; expected [people] with keys below it
-people.strict = true → [people] "strict" stands below a table; expected it above the first one
+people.strict = true → [people] "strict" is below a table; expected it above the first one
 domains.mozilla.com = "a.b" → [domains] "mozilla" is cut at a dot; expected the whole key in quotes
 domains."@a.b" = "a.b" → [domains] "@a.b" is not a domain; expected a domain in quotes
 domains."a.b" = "c@a.b" → [domains] "a.b" is 'c@a.b'; expected a domain in quotes
@@ -157,13 +157,13 @@ people."a@b.c" = "ada" → [people] "a@b.c" is 'ada'; expected ADDRESS
 people."a@b.c" = "u024be7lh" → [people] "a@b.c" is 'u024be7lh'; expected ADDRESS
 people."a@b.c" = 7 → [people] "a@b.c" is 7; expected ADDRESS
 people."a@b.c" = "d@é.e" → [people] "a@b.c" is 'd@é.e'; expected ADDRESS
-people={"a@b.c"="U0A", "A@b.c"="U0B"} → [people] "A@b.c" is there twice; expected it once, in capitals or not
+people={"a@b.c"="U0A", "A@b.c"="U0B"} → [people] "A@b.c" appears twice, ignoring case; expected once
 """
 #: What stands for more in them.
 MORE = {
     "BUTTON": "[alert.vpn.words] button_yes",
     "ADDRESS": "an address, or a Slack id (U… or W…), in quotes",
-    "KEYS": "ask, expire_after, note, remind_after, security_channel, title, words",
+    "KEYS": "ask, expire_after, factor, no_advice, note, remind_after, security_channel, title, words",
     "WORDS": "ask, button_no, button_notSure, button_wrongUser, button_yes, notification",
     "OUTCOMES": ", ".join(sorted(Outcome)),
     "DURATION": "a duration such as 90s, 15m, 4h or 2d, or 0 for never",
@@ -271,7 +271,7 @@ def test_what_an_alert_leaves_out_is_as_in_the_default_and_so_is_an_unknown_one(
         expire_after=Wait(is_set=True, after=timedelta(days=3)),
         ask=AskWhen.AT_ONCE,
         notes=dict.fromkeys(Choice, NoteRule.OFFERED),
-        cards=frozenset(Outcome),
+        cards=AlertPolicy().cards | {Outcome.YES},
         wording={"ask": "Was it you, {user}?"},
     )
     assert policies.of("brand_new") is policies.default

@@ -240,6 +240,24 @@ def test_reminders_that_never_come_are_told(
     assert any("nobody is ever reminded" in each for each in warnings) == warned
 
 
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [
+        ({"RESPONDERS": "U0123456789"}, True),
+        ({"RESPONDERS": "U0123456789", "SECURITY_CHANNEL": "C0123456789"}, False),
+        ({"SECURITY_CHANNEL": "C0123456789"}, False),
+    ],
+)
+def test_responders_without_cards_to_act_on_are_told(
+    folder: Path, changes: Mapping[str, str], *, warned: bool
+) -> None:
+    queues = dict(line.split("=") for line in QUEUES.split())
+
+    warnings = load(folder, Purpose.RUN, **TOKENS, **queues, **changes).warnings
+
+    assert any("without SECURITY_CHANNEL" in each for each in warnings) == warned
+
+
 _pieces = st.sampled_from(
     [*" \t\n\n\r\"'\\#;=$`é", "A=", "B=", "export A=", "x", "# y", '"a b"', "'c'", "\\\n", "\\\\"]
 )

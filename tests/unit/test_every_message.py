@@ -23,14 +23,29 @@ from bot.sandbox.fake_slack.limits import (
 )
 from bot.sandbox.fake_slack.views import VIEW_LIMIT
 from bot.slack.render.blocks import header
+from bot.slack.render.burst import burst_card, line_message
 from bot.slack.render.card import CardLinks, card_message, thread_line
 from bot.slack.render.home import home_view, notices_view
-from bot.slack.render.modals import note_errors, note_view
+from bot.slack.render.inquiry import inquiry_message, reply_view
+from bot.slack.render.modals import errors_at, note_view
 from bot.slack.render.question import notice_message, question_message, reminder_message
 from bot.slack.render.rich_text import literal, quote, sentence
 from bot.triage.answer_rules import Refusal, Unfinished
-from bot.triage.model import AlertTaken, Choice, Confidence, Fact, Question, Report, State, TriageRequest
+from bot.triage.assignments import Assignment, AssignmentKind
+from bot.triage.inquiry import Inquired, Inquiry
+from bot.triage.listing import Listed
+from bot.triage.model import (
+    Choice,
+    Confidence,
+    Fact,
+    Question,
+    Report,
+    State,
+    TriageRequest,
+)
 from bot.triage.outcomes import Outcome
+from bot.triage.place_rules import line_of
+from bot.triage.places import Burst, Line, Places
 from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
 from bot.triage.reporting import report_on
 
@@ -100,22 +115,75 @@ def messages_about(question: Question) -> Iterator[dict[str, Any]]:
     yield question_message(question, WORDING, POLICY)
     yield from (reminder_message(question, WORDING, POLICY, link=link) for link in (PERMALINK, ""))
     yield from (card_message(question, WORDING, POLICY, links) for links in (LINKS, CardLinks(workspace="")))
-    events: list[Report | AlertTaken] = [
-        AlertTaken(slack_id=question.slack_id, slack_name=name) for name in (question.slack_name, "")
+    slack_id = question.slack_id
+    events: list[Report | Assignment] = [
+        Assignment(kind=kind, by=slack_id, by_name=name, to=slack_id, to_name=name, at=NOON)
+        for name in (question.slack_name, "")
+        for kind in AssignmentKind
     ]
     if question.standing:
         report = report_on(question, question, at=NOON, policy=POLICY, comment=question.note)
         events += [report, replace(report, comment=""), replace(report, comment="", retracted=True)]
+        inquired = Inquired(text=question.request.summary, slack_id=slack_id, slack_name=question.slack_name)
+        events += [replace(report, comment="", inquiry=inquired), replace(report, in_reply_to=1)]
+        events += [replace(report, comment="", in_reply_to=1)]
+        inquiry = inquiry_about(question)
+        for workspace in (LINKS.workspace, ""):
+            yield inquiry_message(inquiry, question, WORDING, POLICY, workspace=workspace)
     yield from (thread_line(question, event, WORDING, POLICY, LINKS) for event in events)
+    places = burst_about(question)
+    yield line_message(line_of(places), WORDING)
+    yield burst_card(places, WORDING, POLICY, LINKS)
+
+
+def burst_about(question: Question) -> Places:
+    """Return a burst in which all that others wrote is that question's."""
+    identifier, label = question.request.identifier, question.request.alert
+    burst = Burst(
+        since=NOON,
+        line=Line(ref=question.ref),
+        card_secret="1" * 32,
+        kinds={f"{label}{number}": number for number in range(30)},
+        first=[f"{identifier}{number}" for number in range(20)],
+        denied=[identifier],
+        taken_by=question.taken_by,
+        taken_name=question.taken_name,
+        taken_at=question.taken_at,
+    )
+    return Places(
+        person="U0ADA",
+        slack_id=question.slack_id,
+        slack_name=question.slack_name,
+        touched_at=NOON,
+        burst=burst,
+    )
+
+
+def inquiry_about(question: Question) -> Inquiry:
+    """Return what somebody asks back whose words and name are those of the hostile person."""
+    return Inquiry(
+        identifier=question.identifier,
+        number=1,
+        ref=f"{'0' * 32}.{'1' * 32}",
+        text=question.request.summary,
+        slack_id=question.slack_id,
+        slack_name=question.slack_name,
+        window="",
+        sequence=1,
+        accepted_at=NOON,
+        due_at=None,
+    )
 
 
 def views_about(question: Question) -> Iterator[dict[str, Any]]:
     if question.notes or question.taken_by:  # which no view shows
         return
     yield from (note_view(question, WORDING, required_for=word) for word in ("", WORDING["button"]["no"]))
+    yield reply_view(inquiry_about(question), WORDING)
     unanswered = replace(question, said=None)
     answered = replace(question, said=question.said or Choice.NO, answered_at=NOON)
-    yield home_view([unanswered] * 20, [answered] * 20, WORDING, POLICY, notice=Refusal.CLOSED)
+    listed = Listed(unanswered=[unanswered] * 20, answered=[answered] * 20, taken=[answered] * 20)
+    yield home_view(listed, WORDING, POLICY, notice=Refusal.CLOSED, links=LINKS)
 
 
 def assert_slack_takes_message(message: dict[str, Any]) -> None:
@@ -183,7 +251,7 @@ def test_what_is_shown_of_no_question_does_nothing_either() -> None:
         assert_slack_takes_message(notice_message(notice, WORDING))
         assert_slack_takes_view(notices_view([notice], WORDING))
     for refusal in Refusal:
-        assert set(note_errors(refusal, WORDING)["note"]).isdisjoint("*_<>")
+        assert set(errors_at("note", refusal, WORDING)["note"]).isdisjoint("*_<>")
     assert_harmless(notices_view(notices, WORDING))
 
 

@@ -19,6 +19,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.printable import make_printable
+from bot.redaction import Secret
 from bot.worker.log import (
     LIBRARIES,
     MESSAGE_MAX,
@@ -27,6 +28,7 @@ from bot.worker.log import (
     VALUE_MAX,
     LineFormatter,
     configure_logging,
+    hide_in_log,
 )
 from bot.worker.log_repeats import BURST, INTERVAL, KINDS_MAX, CountingHandler
 
@@ -188,6 +190,7 @@ def test_a_library_names_itself_as_the_event() -> None:
     [
         *("xoxb-123-ABC-def", "xoxp-1-2", "xoxe.xoxb-1-ABC", "xoxe-1-ABC", "xapp-1-A0-9-ff"),
         *("AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE"),
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl",
     ],
 )
 @pytest.mark.parametrize("before", ["", "\n", "Bearer ", "token=", "'"])
@@ -211,6 +214,16 @@ def test_tokens_are_shown_nowhere(secret: str, before: str, *, as_json: bool) ->
         "wss://wss-primary.slack.com/link/?ticket=hunter2&app_id=1",
         "POST https://hooks.slack.com/actions/hunter2",
         "proxy http://me:hunter2@proxy.example:3128",
+        "client_secret=hunter2",
+        "'auth_req_id': 'hunter2'",
+        '{"access_token": "hunter2"}',
+        "client_assertion=hunter2&x=1",
+        "{'Authorization': 'Basic hunter2'}",
+        "authorization: Bearer hunter2",
+        *(
+            f"-----BEGIN {kind}PRIVATE KEY-----\nhunter2\n-----END {kind}PRIVATE KEY-----"
+            for kind in ("", "EC ", "RSA ")
+        ),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
@@ -231,6 +244,17 @@ def test_secrets_that_are_named_at_the_start_are_never_shown(*, as_json: bool) -
 
     assert stream.getvalue().count("[redacted]") >= 3
     assert "hunter2" not in stream.getvalue()
+
+
+def test_secrets_that_are_fetched_later_are_not_shown_either() -> None:
+    stream = configured(secrets=["hunter1"])
+    key = json.dumps({"kty": "EC", "crv": "P-256", "x": "public-x", "d": "hunter2"})
+
+    hide_in_log(Secret(key), Secret("-----BEGIN X-----\nhunter3\n-----END X-----\n"), Secret("ssm:/the/name"))
+    log_failure(f"say {key}", ValueError("hunter1 hunter2"), word="hunter3 of ssm:/the/name and public-x")
+
+    assert "hunter" not in stream.getvalue()
+    assert "ssm:/the/name and public-x" in stream.getvalue()
 
 
 @pytest.mark.parametrize("text", ["x", "\u0301", "\ud800", "key=", "xoxb-1 ", "\n"])

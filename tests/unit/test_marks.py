@@ -16,7 +16,7 @@ from bot.slack.render.marks import read_question
 from bot.slack.render.question import question_message
 from bot.triage.asking_rules import AS_SHOWN, new_ref
 from bot.triage.model import Choice, Confidence, FoundQuestion, MessageRef, Question, Shown
-from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import Outcome, Reason
 
 ANSWERED: dict[str, Any] = {
     "standing": Outcome.NO,
@@ -37,7 +37,16 @@ def read(message: dict[str, Any]) -> FoundQuestion | None:
     return read_question(message, PLACE.channel)
 
 
-@pytest.mark.parametrize("changes", [{"reports": 0}, ANSWERED, {"reports": 1, "standing": Outcome.TIMED_OUT}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reports": 0},
+        ANSWERED,
+        {"reports": 1, "standing": Outcome.TIMED_OUT},
+        {"reports": 0, "proofs": 2},
+        {**ANSWERED, "proofs": 0, "reason": Reason.FACTOR_FRAUD},
+    ],
+)
 def test_what_a_message_shows_is_read_back(changes: dict[str, Any]) -> None:
     question = replace(a_question(Confidence.MODERATE, summary="One <line>\nand another"), **changes)
 

@@ -33,6 +33,7 @@ from bot.sandbox.fake_slack.limits import length_of_text, problem_of_metadata, p
 from bot.sandbox.fake_slack.objects import text_of_block
 from bot.sandbox.fake_slack.views import VIEW_LIMIT
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX
+from bot.slack.render.card import CardLinks
 from bot.slack.render.home import ANSWERED_MAX, OPEN_MAX, home_view, notices_view
 from bot.slack.render.question import (
     answer_buttons,
@@ -45,6 +46,7 @@ from bot.slack.render.question import (
 from bot.sqs.wire import decode_request
 from bot.triage.answer_rules import Notice, Refusal, Unfinished
 from bot.triage.asking_rules import accept
+from bot.triage.listing import Listed
 from bot.triage.model import Choice, Confidence, Question, TriageRequest
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
@@ -106,6 +108,39 @@ def test_a_changed_answer_says_that_the_change_was_noticed_or_that_the_security_
     assert WORDING["answer"]["no"] != changed
     assert taken_back == WORDING["answer"]["retracted"]
     assert THANKS not in taken_back
+
+
+SAID = replace(a_question(), said=Choice.YES, answered_at=NOON, answers=1, proofs=1)
+FACTOR = WORDING["factor"]
+YES_BUTTON = WORDING["button"]["yes"]
+
+
+@pytest.mark.parametrize(
+    ("question", "told", "proof"),
+    [
+        (replace(SAID, proof_code="CODE23"), "", "confirm it on your own device"),
+        (replace(SAID, standing=Outcome.TIMED_OUT, proof_code="CODE23"), "timedOut", "the code CODE23"),
+        (replace(SAID, standing=Outcome.UNPROVEN), "unproven", f"Press “{YES_BUTTON}” again, and"),
+        (replace(SAID, standing=Outcome.UNPROVEN, retry_at=NOON), "unproven", "again from "),
+        (replace(SAID, standing=Outcome.UNPROVEN, proofs=5), "unproven", "cannot be confirmed any more"),
+        (replace(SAID, retry_at=NOON), "", "again from "),
+        (replace(SAID, standing=Outcome.NO, reason="factor_fraud"), "no", ""),
+        (replace(SAID, standing=Outcome.NO, proof_code="CODE23"), "retracted", "login.example.com asks you"),
+        (replace(SAID, standing=Outcome.YES), "yes", ""),
+    ],
+)
+def test_a_yes_that_is_not_proved_is_never_thanked_for_and_says_what_to_do(
+    question: Question, told: str, proof: str
+) -> None:
+    message = question_message(question, WORDING, replace(POLICY, provider="login.example.com"))
+
+    shown = {block["block_id"] for block in message["blocks"]}
+    assert_slack_takes(message)
+    assert (text_in(message, "answer") if "answer" in shown else "") == WORDING["answer"].get(told, "")
+    assert proof in (text_in(message, "proof") if "proof" in shown else "")
+    assert ("proof" in shown) is bool(proof)
+    assert set(buttons(message)) == set(buttons(drawn(a_question())))
+    assert (THANKS in json.dumps(message)) is (told == "yes")
 
 
 @pytest.mark.parametrize(
@@ -288,10 +323,12 @@ ANSWERED = replace(
 def home(
     *unanswered: Question,
     answered: tuple[Question, ...] = (),
+    taken: tuple[Question, ...] = (),
     policy: Policy = POLICY,
     notice: Notice | None = None,
 ) -> Any:
-    view = home_view(unanswered, answered, WORDING, policy, notice=notice)
+    listed = Listed(unanswered=unanswered, answered=answered, taken=taken)
+    view = home_view(listed, WORDING, policy, notice=notice, links=CardLinks(workspace=""))
     assert problems_of_view(view) == []
     View(**view).validate_json()
     assert len(view["blocks"]) <= 100

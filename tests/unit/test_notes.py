@@ -18,7 +18,7 @@ from wording import WORDING
 
 from bot.errors import StoreError
 from bot.sandbox.fake_slack.limits import problems_of_view
-from bot.slack.render.modals import note_errors, note_view
+from bot.slack.render.modals import errors_at, note_view
 from bot.slack.render.question import question_message
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
 from bot.triage.free_values import unpad
@@ -215,7 +215,7 @@ async def test_the_window_knows_its_question_and_slack_takes_it(harness: Service
 
 @pytest.mark.parametrize("refusal", list(Refusal))
 def test_the_window_says_why_a_note_was_not_taken(refusal: Refusal) -> None:
-    assert note_errors(refusal.value, WORDING) == {"note": WORDING["refusal"][refusal]}
+    assert errors_at("note", refusal.value, WORDING) == {"note": WORDING["refusal"][refusal]}
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=400))

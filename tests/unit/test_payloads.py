@@ -22,12 +22,13 @@ from bot.slack.payloads import (
     describe_payload,
     is_in_home,
     read_answer,
+    read_card_click,
     read_clicker,
     read_note,
     read_ref,
-    read_take,
 )
-from bot.triage.model import Answer, Choice, MessageRef, Note, Take
+from bot.triage.assignments import CardClick
+from bot.triage.model import Answer, Choice, MessageRef, Note
 
 IDENTITY = Identity(team_id="T0HOME")
 ON_MESSAGE: dict[str, Any] = {
@@ -48,6 +49,7 @@ ON_CARD: dict[str, Any] = {
     **ON_MESSAGE,
     "user": {"id": "U0RADIA", "username": "radia"},
     "container": {"type": "message", "channel_id": "C0SECURITY", "message_ts": "1764000001.000200"},
+    "message": {"blocks": [{"type": "divider"}, {"type": "actions", "elements": [{"value": "key.secret"}]}]},
     "actions": [{"action_id": "take-it", "value": "key.secret"}],
 }
 SUBMITTED: dict[str, Any] = {
@@ -123,7 +125,7 @@ def test_a_click_of_another_workspace_is_known_as_such() -> None:
 
     read = (
         read_answer({**ON_MESSAGE, **elsewhere}, IDENTITY, NOON),
-        read_take({**ON_CARD, **elsewhere}, IDENTITY, NOON),
+        read_card_click({**ON_CARD, **elsewhere}, IDENTITY, NOON),
         read_note({**SUBMITTED, **elsewhere}, IDENTITY, NOON),
     )
 
@@ -131,17 +133,19 @@ def test_a_click_of_another_workspace_is_known_as_such() -> None:
 
 
 def test_take_it_names_who_and_where() -> None:
-    expected = Take(
-        ref="key.secret",
+    expected = CardClick(
+        card="key.secret",
         slack_id="U0RADIA",
         slack_name="radia",
         same_workspace=True,
-        message_ref=MessageRef(channel="C0SECURITY", ts="1764000001.000200"),
+        channel="C0SECURITY",
+        ts="1764000001.000200",
         at=NOON,
+        is_carried=True,
     )
-    assert read_take(ON_CARD, IDENTITY, NOON) == expected
+    assert read_card_click(ON_CARD, IDENTITY, NOON) == expected
     unnamed = {**ON_CARD, "user": {"id": "U0RADIA"}}
-    assert read_take(unnamed, IDENTITY, NOON) == replace(expected, slack_name="")
+    assert read_card_click(unnamed, IDENTITY, NOON) == replace(expected, slack_name="")
 
 
 def test_a_sent_window_is_a_note() -> None:
@@ -216,7 +220,7 @@ def test_a_button_that_we_do_not_have_is_no_answer(action_id: str) -> None:
 )
 def test_a_click_from_nowhere_is_not_taken_for_one_in_the_home(container: object) -> None:
     assert read_answer({**ON_MESSAGE, "container": container}, IDENTITY, NOON) is None
-    assert read_take({**ON_CARD, "container": container}, IDENTITY, NOON) is None
+    assert read_card_click({**ON_CARD, "container": container}, IDENTITY, NOON) is None
 
 
 @given(
@@ -230,7 +234,7 @@ def test_a_click_from_nowhere_is_not_taken_for_one_in_the_home(container: object
 def test_no_payload_is_an_error(kind: dict[str, Any], changes: dict[str, Any]) -> None:
     body = {**kind, **changes}
 
-    for read in (read_answer, read_take, read_note):
+    for read in (read_answer, read_card_click, read_note):
         read(body, IDENTITY, NOON)
     read_ref(body)
     read_clicker(body)

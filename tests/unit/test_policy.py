@@ -17,7 +17,7 @@ from service_harness import ServiceHarness
 from bot.errors import TransientError
 from bot.settings.messages import load_messages
 from bot.triage.model import Choice, Person, State, Work
-from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import OUTCOMES, Outcome, Status
 from bot.triage.policy import WORDS, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Policy, Wait
 from bot.triage.working_time import (
     WorkingHours,
@@ -162,12 +162,15 @@ def test_what_a_policy_says_counts_first(setting: timedelta | None, after: timed
     assert Wait(is_set=True, after=after).or_default(setting) == after
 
 
-def test_by_default_a_note_is_offered_and_a_card_posted_for_all_but_a_yes() -> None:
+def test_by_default_a_note_is_offered_for_all_but_a_yes_and_a_card_posted_for_what_is_not_acknowledged() -> (
+    None
+):
     offered = {choice for choice, rule in AlertPolicy().notes.items() if rule is NoteRule.OFFERED}
 
     assert offered == set(Choice) - {Choice.YES}
     assert set(AlertPolicy().notes) == set(Choice)
-    assert AlertPolicy().cards == set(Outcome) - {Outcome.YES}
+    acknowledged = {each for each, facts in OUTCOMES.items() if facts.status is Status.ACKNOWLEDGED}
+    assert AlertPolicy().cards == set(Outcome) - acknowledged
 
 
 def test_an_alert_is_known_by_its_label_to_the_letter() -> None:
@@ -193,7 +196,7 @@ def test_an_alerts_own_words_stand_in_for_the_common_ones_and_change_nothing_els
 
 def test_notes_and_cards_are_as_the_alerts_policy_says_and_no_cards_without_a_channel() -> None:
     own = AlertPolicy(notes={Choice.YES: NoteRule.REQUIRED}, cards=frozenset({Outcome.YES}))
-    policy = Policy(alerts=AlertPolicies(by_label={LABEL: own}), has_channel=True)
+    policy = Policy(alerts=AlertPolicies(by_label={LABEL: own}), security_channel="C0SECURITY")
     question = a_question()
     elsewhere = replace(question, request=replace(question.request, alert="unheard-of"))
 
@@ -202,7 +205,7 @@ def test_notes_and_cards_are_as_the_alerts_policy_says_and_no_cards_without_a_ch
     assert policy.note_rule(elsewhere, Choice.NO) is NoteRule.OFFERED
     assert [outcome for outcome in Outcome if policy.wants_card(question, outcome)] == [Outcome.YES]
     assert not policy.wants_card(elsewhere, Outcome.YES)
-    assert not any(Policy(has_channel=False).wants_card(question, outcome) for outcome in Outcome)
+    assert not any(Policy(security_channel="").wants_card(question, outcome) for outcome in Outcome)
 
 
 MINUTE = timedelta(minutes=1)

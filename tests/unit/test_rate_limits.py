@@ -26,6 +26,7 @@ from bot.backoff import RETRY_SHORTEST, Backoff, retry_delay
 from bot.clock import Clock
 from bot.errors import AppRejected, TransientError
 from bot.triage.model import State
+from bot.triage.policy import Policy
 from bot.triage.rate_limits import CONCURRENCY_MAX, PROBE_INTERVAL, ConcurrencyLimiter, RateLimiter
 from bot.worker.assembly import Parts
 
@@ -35,7 +36,7 @@ REVOKED = AppRejected("token_revoked", remedy="Put a valid token into SLACK_BOT_
 
 @pytest.fixture
 def harness() -> AskingHarness:
-    return AskingHarness()
+    return AskingHarness(Policy(open_per_person=100))
 
 
 @pytest.fixture

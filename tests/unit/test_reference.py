@@ -249,6 +249,7 @@ LOCKS = {
         "config/requirements.lock",
         "config/build.lock",
         "config/sandbox.lock",
+        "config/factor.lock",
         "scripts/release.lock",
     )
 }
@@ -257,6 +258,10 @@ PROJECT = tomllib.loads(document("pyproject.toml"))
 WANTED = {
     "config/requirements.lock": PROJECT["project"]["dependencies"],
     "config/build.lock": PROJECT["build-system"]["requires"],
+    "config/factor.lock": [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["factor"],
+    ],
     "config/sandbox.lock": [
         *PROJECT["project"]["dependencies"],
         *PROJECT["project"]["optional-dependencies"]["sandbox"],
@@ -290,6 +295,8 @@ def test_every_locked_file_has_its_hash_and_the_lock_names_no_place_to_get_it_fr
     ("one", "other"),
     [
         ("config/requirements.lock", "config/sandbox.lock"),
+        ("config/requirements.lock", "config/factor.lock"),
+        ("config/factor.lock", "config/sandbox.lock"),
         ("config/build.lock", "config/requirements.lock"),
         ("config/build.lock", "config/sandbox.lock"),
         ("config/build.lock", "scripts/release.lock"),

@@ -9,21 +9,32 @@ from typing import Any
 
 import pytest
 from fakes import ADA, ADDRESS, NOON, a_message, a_request
-from service_harness import IDENTIFIER, ServiceHarness, a_click, a_note, a_take
+from service_harness import IDENTIFIER, ServiceHarness, a_click, a_note, on_card
 
 from bot.errors import AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.sqs.wire import read_report
 from bot.triage import restore_rules
 from bot.triage.answer_rules import Refusal
 from bot.triage.asking_rules import new_ref
-from bot.triage.model import Choice, Fate, MessageRef, OutboxRow, Person, Question, Restore, Shown, State
+from bot.triage.model import (
+    Change,
+    Choice,
+    MessageRef,
+    OutboxRow,
+    Person,
+    Question,
+    Restore,
+    Shown,
+    State,
+)
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
+from bot.triage.ports import Fate
 
 HOUR = timedelta(hours=1)
 RESTORED = NOON + 3 * HOUR
 SETTLED = RESTORED + timedelta(seconds=30)
-POLICY = Policy(hold=timedelta(0), has_channel=True)
+POLICY = Policy(hold=timedelta(0), security_channel="C0SECURITY", open_per_person=100)
 NO = Shown(reports=1, standing=Outcome.NO, said=Choice.NO, answered_at=NOON + HOUR)
 YES = Shown(reports=1, standing=Outcome.YES, said=Choice.YES, answered_at=NOON + HOUR)
 NOT_ANSWERED = Shown(reports=0)
@@ -262,6 +273,31 @@ async def test_a_request_that_is_delivered_again_takes_over_its_message(harness:
     assert await harness.told() == [(1, "no", False)]
 
 
+@pytest.mark.parametrize(
+    ("readable_after", "told"),
+    [
+        (HOUR / 2, [(1, "no", False)]),
+        (2 * HOUR, [(100, "undeliverable", True), (101, "no", False)]),
+    ],
+)
+async def test_a_deadline_of_a_request_that_is_delivered_again_waits_until_its_message_may_be_found(
+    harness: Restored, readable_after: timedelta, told: list[tuple[int, str, bool]]
+) -> None:
+    await harness.lose(NO)
+    harness.messenger.pages = [TransientError("no network")] * 100_000
+    await harness.accept()
+    question = await harness.question()
+    hurried = replace(question, version=question.version + 1, deadline=RESTORED + timedelta(seconds=5))
+    assert await harness.store.save(Change(question=hurried))
+
+    await harness.pass_time(until=RESTORED + readable_after)
+    harness.messenger.pages = []
+    await harness.pass_time(until=RESTORED + readable_after + HOUR)
+
+    assert await harness.told() == told
+    assert harness.messenger.posts == []
+
+
 async def test_a_conversation_is_read_once_whole_and_from_before_the_backup(harness: Restored) -> None:
     await harness.lose()
     await harness.accept()
@@ -400,7 +436,7 @@ async def test_a_card_that_somebody_takes_is_not_posted_again(harness: Restored)
     question = await harness.restore_open(NO)
     harness.clock.now = SETTLED
 
-    taken = await harness.service.take(a_take(question, ts="1764000001.000200"))
+    taken = await harness.responders.take(on_card(question, ts="1764000001.000200"))
     await harness.pass_time(until=RESTORED + HOUR)
 
     assert isinstance(taken, Question)
@@ -538,14 +574,19 @@ async def test_a_code_that_nobody_knows_settles_nothing(harness: Restored) -> No
     assert await harness.told() == [(1, "no", False)]
 
 
-async def test_a_take_of_a_lost_alert_whose_question_was_found_makes_its_row_anew(harness: Restored) -> None:
+async def test_a_click_on_the_card_of_a_lost_alert_makes_its_row_anew_and_renews_the_card(
+    harness: Restored,
+) -> None:
     lost = await harness.lose(NO)
-    take = a_take(lost, ts="1764000001.000200")
-    assert await harness.service.take(take) is Refusal.CLOSED  # nobody has read the conversation yet
+    take = on_card(lost, ts="1764000001.000200")
+    assert await harness.responders.take(take) is Refusal.CLOSED  # nobody has read the conversation yet
     await harness.service.receive([a_request("another")])
     await harness.pass_time(until=RESTORED + HOUR)
 
-    taken = await harness.service.take(take)
+    assert await harness.responders.take(take) is Refusal.OLD_CARD  # its secret is lost with the row
+    await harness.work()
+    renewed = await harness.question()
+    taken = await harness.responders.take(on_card(renewed))
 
     assert isinstance(taken, Question)
     assert (taken.ref, taken.slack_id, taken.taken_by) == (lost.ref, "U0ADA", "U0RADIA")

@@ -330,15 +330,22 @@ async def test_a_redraw_that_failed_is_left_for_later(
     assert (question.outdated, question.attempts) == (False, 0)
 
 
-async def test_an_answer_over_another_is_drawn_again_after_a_redraws_time(harness: ServiceHarness) -> None:
+@pytest.mark.parametrize("slack_takes", [timedelta(0), REDRAW_TAKES])
+async def test_an_answer_over_another_is_drawn_again_after_a_redraws_time(
+    harness: ServiceHarness, slack_takes: timedelta
+) -> None:
+    async def answer_late(_: Question | None) -> None:
+        harness.clock.now += slack_takes
+
     await harness.service.redraw(await harness.answer(Choice.YES))
     changed = await harness.answer(Choice.NO)
-    harness.clock.now = changed.settled_at or NOON
+    began_at = harness.clock.now = changed.settled_at or NOON
+    harness.messenger.before["redraw"] = answer_late
 
     await harness.service.redraw(changed)
 
     again = await harness.question()
-    assert (again.outdated, again.due_at) == (True, harness.clock.now + REDRAW_TAKES)
+    assert (again.outdated, again.due_at) == (True, began_at + REDRAW_TAKES)
     await harness.pass_time(until=NOON + timedelta(minutes=5))
     assert [question.said for question, _ in harness.messenger.redraws] == [Choice.YES, Choice.NO, Choice.NO]
     assert not (await harness.question()).outdated

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from fakes import NOON, UPTIME, SteppedClock, ToldClock, a_request
+from fakes import ADDRESS, NOON, UPTIME, SteppedClock, ToldClock, a_request
 from memory_store import MemoryStore
 from simulated_time import run_simulated
 from sweeper_harness import SweeperHarness, accepted, redrawable
@@ -22,6 +22,7 @@ from bot.sqs.wire import write_report
 from bot.triage import asking_rules
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.outcomes import Outcome
+from bot.triage.people_finder import LOOK_UPS_MAX
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
 from bot.triage.retention import STEP, Retention
@@ -322,6 +323,45 @@ async def test_a_refused_worker_tries_with_one_question_at_a_time(harness: Sweep
         await harness.until_done("one", "two", "three")
 
     assert work.most_at_once == 1
+
+
+async def fail_in_the_store(_: SweeperHarness, __: Question) -> None:
+    raise StoreError("the store is down")
+
+
+async def lose_to_another_writer(harness: SweeperHarness, question: Question) -> None:
+    assert await harness.store.save(Change(question=replace(question, version=question.version + 1)))
+
+
+@pytest.mark.parametrize("hindrance", [fail_in_the_store, lose_to_another_writer])
+def test_a_question_that_waited_in_line_is_not_forgotten(
+    harness: SweeperHarness, hindrance: Callable[[SweeperHarness, Question], Awaitable[None]]
+) -> None:
+    names, hindered, done_at = ["one", "two"], list[str](), list[datetime]()
+
+    async def work(question: Question) -> None:
+        if question.identifier in names and question.identifier not in hindered:
+            hindered.append(question.identifier)
+            await hindrance(harness, question)
+        else:
+            await harness.put_to_rest(question)
+
+    async def sweep(clock: Clock) -> None:
+        users = {f"other-{each}": f"{each}@example.com" for each in range(LOOK_UPS_MAX)}
+        users |= dict.fromkeys(names, "grace@example.com")
+        harness.finding_fails = set(users)
+        harness.messenger.people |= dict.fromkeys(users.values(), harness.messenger.people[ADDRESS])
+        await harness.put(
+            *(replace(accepted(name), request=a_request(name, user=user)) for name, user in users.items())
+        )
+        async with harness.sweeping(work, clock=clock):
+            await harness.until_done(*users)
+            done_at.append(clock())
+
+    run_simulated(sweep)
+
+    assert sorted(hindered) == names
+    assert done_at[0] < NOON + asking_rules.LINE_WAIT_MIN
 
 
 KEEP = timedelta(days=30)

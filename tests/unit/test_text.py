@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import drawn
 import pytest
 from fakes import NOON
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import bot
@@ -58,6 +58,12 @@ def shown(text: str, limit: int = 300) -> str:
     return shorten(text, limit, mark=MARK, empty=EMPTY)
 
 
+def without_last_character(text: str) -> str:
+    """Return a text without its last character and the marks on that."""
+    kinds = "".join(unicodedata.category(each)[0] for each in text)
+    return text[: len(re.sub(r"[^M]?M*\Z", "", kinds, count=1))]
+
+
 def longest_run_of_marks(text: str) -> int:
     kinds = "".join(unicodedata.category(each)[0] for each in text)
     return max(map(len, re.findall("M+", kinds)), default=0)
@@ -83,12 +89,16 @@ def test_cleaning_gives_a_normal_form_and_twice_is_once_and_escaping_loses_nothi
 
 
 @given(texts, st.integers(min_value=len(MARK), max_value=500))
+@example("x" * 203 + "\u0323" * 9 + "\u0301" * 20 + "\u0323" * 5, 227)
 def test_what_was_cut_is_the_beginning_and_says_so(text: str, limit: int) -> None:
     whole = clean(text).text
 
     result = shorten(text, limit, mark=MARK)
 
-    assert result == whole or (result.endswith(MARK) and whole.startswith(result.removesuffix(MARK)))
+    beginning = result.removesuffix(MARK)
+    if not whole.startswith(beginning):  # the order of a character's marks depends on those that were cut
+        beginning = without_last_character(beginning)
+    assert result == whole or (result.endswith(MARK) and whole.startswith(beginning))
     assert shorten(result, limit, mark=MARK) == result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,23 +11,29 @@ from fakes import ADA, ADDRESS, NOON, a_request
 from trails import PLACE, POLICY, answer, refuse
 
 from bot.sqs.wire import write_report
-from bot.triage import asking_rules
-from bot.triage.answer_rules import add_note, take_alert
+from bot.triage import asking_rules, factor_rules, inquiry_rules, place_rules
+from bot.triage.answer_rules import add_note
+from bot.triage.assignments import CardClick
+from bot.triage.event_kinds import EventKind
+from bot.triage.factor import Attempt, Verdict
+from bot.triage.inquiry import Inquiry, Reply
+from bot.triage.inquiry_rules import Wanted
 from bot.triage.model import (
     Choice,
-    EventKind,
     Note,
+    Person,
     Question,
     State,
     Step,
-    Take,
     Trail,
     TriageRequest,
     change_question,
 )
-from bot.triage.outcomes import Reason
+from bot.triage.outcomes import Outcome, Reason
+from bot.triage.responder_rules import hand_over, release_alert, take_alert
 from bot.triage.trail import REPEATS_MAX, UNKNOWN, find_breaks, find_event, make_event, previous_report
 
+DAY = timedelta(days=1)
 REQUEST: TriageRequest = a_request()
 NEW = asking_rules.accept(REQUEST, "0.1", NOON, POLICY).question
 
@@ -44,15 +51,60 @@ DUE = change_question(ASKED, due_at=NOON, deadline=NOON)
 REMINDED = change_question(ASKED, reminders=1)
 REJECTED = done(asking_rules.reject(REQUEST, "0.1", NOON, POLICY))
 CARDED = change_question(ANSWERED, card_due_at=NOON)
+WAITS = done(place_rules.wait_for_place(NEW, "U0ADA", NOON, POLICY, lag=timedelta(0)))
+UNASKED = done(asking_rules.expire(WAITS, NOON + DAY, POLICY))
 OTHER = replace(ADA, slack_id="U0EVE")
 
 NOTE = Note(ref="0.1", text=f"I am {ADDRESS}.", slack_id="U0ADA", same_workspace=True, at=NOON)
 CHANNEL = replace(PLACE, channel="C0SEC")
-TAKE = Take(ref="0.1", slack_id="U0SEC", slack_name="sec", same_workspace=True, message_ref=CHANNEL, at=NOON)
+GRACE = Person(slack_id="U0GRACE", slack_name="grace")
+TAKE = CardClick(
+    card="0.2",
+    slack_id="U0SEC",
+    slack_name="sec",
+    same_workspace=True,
+    channel=CHANNEL.channel,
+    ts=CHANNEL.ts,
+    at=NOON,
+)
+TAKEN = done(take_alert(CARDED, TAKE))
 PERSON, WHERE = {"person": "U0ADA"}, {"channel": PLACE.channel, "ts": PLACE.ts}
 SAID = {"by": "U0ADA", "said": "yes", "outcome": "yes", "sequence": 0}
 
 #: A question, the step that is taken with it, and the event of that.
+ATTEMPT = Attempt(subject="ada@example.com", ref=ASKED.ref, code="CODE23", started_at=NOON, sent_at=NOON)
+PROVING = change_question(ASKED, said=Choice.YES, proof_code="CODE23", proofs=1)
+PROVED = {"outcome": "yes", "sequence": 0}
+NOT_PROVED = {"n": 1, "outcome": "unproven", "sequence": 0, "reason": "factor_refused"}
+
+ANSWERED_BACK = replace(
+    NEW,
+    state=State.ASKED,
+    slack_id="U0ADA",
+    channel="D0ADA",
+    ts="1.1",
+    standing=Outcome.NO,
+    said=Choice.NO,
+    reports=1,
+)
+ASKING = CardClick(
+    card="0.2", channel="C0CARDS", ts="1.2", slack_id="U0GRACE", slack_name="g", same_workspace=True, at=NOON
+)
+INQUIRY = Inquiry(
+    identifier=REQUEST.identifier,
+    number=1,
+    ref=f"0.{'1' * 32}",
+    text="Which?",
+    slack_id="U0GRACE",
+    slack_name="g",
+    window="",
+    sequence=1,
+    accepted_at=NOON,
+    due_at=None,
+    version=2,
+)
+REPLY = Reply(ref=INQUIRY.ref, text="That one.", slack_id="U0ADA", same_workspace=True, at=NOON, view_id="V1")
+
 STEPS: list[tuple[Question | None, object, str, dict[str, Any]]] = [
     (None, Step(question=NEW), "accepted", {"confidence": "lowest"}),
     (
@@ -93,6 +145,8 @@ STEPS: list[tuple[Question | None, object, str, dict[str, Any]]] = [
         {"by": "U0ADA", "outcome": "yes", "sequence": 1},
     ),
     (CARDED, take_alert(CARDED, TAKE), "taken", {"by": "U0SEC"}),
+    (TAKEN, hand_over(TAKEN, TAKE, GRACE), "handedOver", {"by": "U0SEC", "to": "U0GRACE"}),
+    (TAKEN, release_alert(TAKEN, TAKE), "released", {"by": "U0SEC"}),
     (DUE, asking_rules.expire(DUE, NOON, POLICY), "ended", {"outcome": "timedOut", "sequence": 0}),
     (
         CLAIMED,
@@ -100,7 +154,35 @@ STEPS: list[tuple[Question | None, object, str, dict[str, Any]]] = [
         "ended",
         {"outcome": "undeliverable", "sequence": 0, "reason": "user_is_bot"},
     ),
+    (PROVING, factor_rules.judge(PROVING, ATTEMPT, Verdict.APPROVED, NOON, POLICY), "proved", PROVED),
+    (PROVING, factor_rules.judge(PROVING, ATTEMPT, Verdict.REFUSED, NOON, POLICY), "notProved", NOT_PROVED),
+    (
+        ANSWERED,
+        factor_rules.judge(ANSWERED, ATTEMPT, Verdict.APPROVED, NOON, POLICY),
+        "proofIgnored",
+        {"verdict": "approved"},
+    ),
+    (NEW, place_rules.wait_for_place(NEW, "U0ADA", NOON, POLICY, lag=timedelta(0)), "waited", {}),
+    (UNASKED, place_rules.stop_waiting(UNASKED, NOON + 2 * DAY, POLICY), "givenUp", {}),
     (ASKED, refuse(ASKED), "refused", {"by": "U0EVE", "reason": "other_person"}),
+    (
+        ANSWERED_BACK,
+        inquiry_rules.ask_back(ANSWERED_BACK, (), ASKING, Wanted(text="Which?", secret="1" * 32), POLICY),
+        "askedBack",
+        {"by": "U0GRACE", "n": 1, "outcome": "no", "sequence": 1},
+    ),
+    (
+        ANSWERED_BACK,
+        inquiry_rules.fail(ANSWERED_BACK, (INQUIRY,), replace(INQUIRY, reason="user_disabled"), NOON, POLICY),
+        "notAskedBack",
+        {"n": 1, "why": "user_disabled", "outcome": "no", "sequence": 1},
+    ),
+    (
+        ANSWERED_BACK,
+        inquiry_rules.take_reply(ANSWERED_BACK, (INQUIRY,), REPLY, POLICY),
+        "replied",
+        {"by": "U0ADA", "n": 1, "outcome": "no", "sequence": 1},
+    ),
 ]
 
 
@@ -127,7 +209,7 @@ def test_each_kind_but_those_of_the_outbox_is_among_the_steps() -> None:
 @pytest.mark.parametrize(
     ("before", "step"),
     [
-        (NEW, asking_rules.wait_in_line(NEW, NOON, spread=0.0)),
+        (NEW, asking_rules.wait_in_line(NEW, NOON, jitter=0.0)),
         (NEW, asking_rules.defer(NEW, NOON)),
         (CLAIMED, asking_rules.defer(CLAIMED, NOON)),
         (ANSWERED, asking_rules.record_shown(ANSWERED, 1)),

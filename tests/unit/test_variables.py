@@ -30,11 +30,13 @@ WRONG = {
     "MOZDEF_SYNC_SECONDS": ("-1", "3601", "1.5", "٣"),
     "REMIND_AFTER": ("4 h", "-1h"),
     "REMIND_TIMES": ("11", "-1", "1.0"),
+    "OPEN_PER_PERSON": ("0", "101", "many"),
     "EXPIRE_AFTER": ("tomorrow",),
     "LOG_FORMAT": ("xml",),
     "METRICS_LISTEN": ("9464", ":9464", "127.0.0.1:65536", "::1:9464", "http://127.0.0.1:9464"),
     "WORKING_HOURS": ("9 to 5", "Mon-Fri 18:00-09:00"),
     "DEFAULT_TIMEZONE": ("CEST", "Europe", "/etc/localtime"),
+    "RESPONDERS": ("@ada", "ada@example.com", "C0123456789", "U0123456789;U0123456788", "U0123456789,"),
     "SECURITY_CHANNEL": ("#security", "U0123456789", "c0123456789"),
     "MOZDEF_ALERT_URL": (
         "http://mozdef.example.com/alert/{identifier}",
@@ -49,6 +51,10 @@ WRONG = {
         "https://mozdef.example.com/{identifier}|bank",
         "https://mozdef.example.com/alert {identifier}",
     ),
+    "FACTOR_ISSUER": (*("http://login.example.com", "login.example.com", "https://login.example.com/?x=1"),),
+    "FACTOR_CLIENT_AUTH": ("client_secret_jwt", "none"),
+    "FACTOR_LOGIN_HINT": ("{user}",),
+    "FACTOR_SCOPE": ("email",),
     "ALLOW_DEESCALATION": ("on",),
     "LOG_LEVEL": ("LOUD",),
     "AWS_REGION": ("Frankfurt am Main",),
@@ -81,7 +87,9 @@ def test_swapped_tokens_are_recognised(tmp_path: Path) -> None:
     assert all("swapped" in problem and "secret" not in problem for problem in found)
 
 
-@pytest.mark.parametrize("name", ["LOG_LEVEL", "WORKING_HOURS", "SECURITY_CHANNEL", "MOZDEF_ALERT_URL"])
+@pytest.mark.parametrize(
+    "name", ["LOG_LEVEL", "WORKING_HOURS", "SECURITY_CHANNEL", "RESPONDERS", "MOZDEF_ALERT_URL"]
+)
 def test_a_token_in_the_wrong_variable_is_not_shown(tmp_path: Path, name: str) -> None:
     (problem,) = problems(tmp_path, **{name: "xoxb-1-secret"})
 

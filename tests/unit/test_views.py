@@ -187,13 +187,30 @@ def test_an_age_is_told_in_its_largest_unit(age: timedelta, shown: str) -> None:
     assert listed(WAITING, at=ACCEPTED + age)[1].split()[2] == shown
 
 
-def test_the_list_says_why_nobody_was_asked_and_which_rows_are_in_doubt() -> None:
+def test_the_list_says_why_nobody_was_asked_and_which_rows_are_in_doubt_or_await_a_proof() -> None:
     doubtful = replace(WAITING, state=State.POSTING, in_doubt_since=ACCEPTED)
+    proving = [replace(each, proof_code="CODE23") for each in (OPEN, UNDELIVERABLE)]
 
-    [_, first, second] = listed(UNDELIVERABLE, doubtful)
+    lines = listed(UNDELIVERABLE, doubtful, *proving)[1:]
 
-    assert first.endswith("  undeliverable: users_not_found")
-    assert second.endswith("  posting (in doubt)")
+    assert [line.partition(".com  ")[2] for line in lines] == [
+        "undeliverable: users_not_found",
+        "posting (in doubt)",
+        "asked, 20h left (proof awaited)",
+        "undeliverable: users_not_found (proof awaited)",
+    ]
+
+
+def test_list_and_show_say_behind_what_a_question_waits() -> None:
+    waits = replace(WAITING, due_at=None, waits_for="U0ADA", waited_since=ACCEPTED)
+    behind = {"waitsBehind": ["first", "second", "third"]}
+    shown = {**question_view(waits, []), **trail_view(Trail(question=waits, events=[], reports=[])), **behind}
+
+    listed = render_list([question_view(waits) | behind], LATER, width=None)
+
+    assert "accepted (waits behind first and 2 more)" in listed
+    assert "first, second, third" in render_question(shown, width=None)
+    assert "waits since" in render_question(shown, width=None)
 
 
 def test_a_long_identifier_stays_whole_and_pushes_only_its_own_row_apart() -> None:

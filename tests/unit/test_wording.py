@@ -19,6 +19,7 @@ from bot.slack.render.modals import note_view
 from bot.slack.render.question import question_message, reminder_message
 from bot.slack.render.samples import samples_of
 from bot.slack.render.templates import Wording, check_wording
+from bot.triage.listing import Listed
 from bot.triage.model import Choice, Confidence, Fact, Question, TriageRequest
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy
@@ -88,7 +89,12 @@ def assert_slack_takes_all_of(question: Question, wording: Wording) -> None:
     )
     for view in (
         note_view(question, wording, required_for="x" * 75),
-        home_view([question], [question], wording, POLICY),
+        home_view(
+            Listed(unanswered=[question], answered=[question], taken=[question]),
+            wording,
+            POLICY,
+            links=CardLinks(workspace="https://sandbox.slack.com", channel="C0SECURITY"),
+        ),
     ):
         assert problems_of_view(view) == []
 

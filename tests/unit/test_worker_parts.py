@@ -21,6 +21,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from wiring import SETTINGS, wired
 from world.service_manager import ServiceManager
 
+from bot.backoff import seconds_to_beat
 from bot.errors import StoreError, StoreReplaced
 from bot.redaction import Secret
 from bot.settings.settings import Purpose, load_settings
@@ -284,3 +285,12 @@ async def test_a_store_that_hangs_does_not_hang_who_looks() -> None:
     signs = await StoreWatch(store, clock=SteppedClock(), patience=timedelta(seconds=0.01)).look()
 
     assert "has not answered" in signs.trouble
+
+
+async def test_what_looks_every_few_seconds_looks_on_one_beat() -> None:
+    loop = asyncio.get_running_loop()
+    for every in (1.0, 2.0, 5.0):
+        before = loop.time()
+        next_at = loop.time() + seconds_to_beat(every)
+        assert before + every / 10 <= next_at <= loop.time() + 1.1 * every
+        assert next_at / every == pytest.approx(round(next_at / every), abs=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,13 +40,21 @@ class Mailbox:
 
     def letters(self) -> Sequence[Letter]:
         """Take what is in the queue now; return all that was ever taken."""
-        while messages := self._receive():
-            for message in messages:
+        self.take()
+        return self._letters
+
+    def take(self, at_most: float = math.inf) -> Sequence[Letter]:
+        """Take the messages in the queue, but stop soon after `at_most`; return those that were taken."""
+        begin = len(self._letters)
+        while len(self._letters) - begin < at_most and (messages := self._receive()):
+            entries: list[Any] = []
+            for index, message in enumerate(messages):
                 reason = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "")
                 facts = dict(message["Attributes"])
                 self._letters.append(Letter(body=message["Body"], reason=reason, attributes=facts))
-                self._sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
-        return self._letters
+                entries.append({"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]})
+            self._sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
+        return self._letters[begin:]
 
     def _receive(self) -> list[Any]:
         answer = self._sqs.receive_message(

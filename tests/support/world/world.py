@@ -73,7 +73,8 @@ class World:
 
     def another_worker(self) -> WorkerProcess:
         """Return a worker of the same folder and settings, with a log of its own."""
-        return WorkerProcess(self.worker.folder, self.worker.environment, log="another.log")
+        first = self.worker
+        return WorkerProcess(first.folder, first.environment, log="another.log", program=first.program)
 
     def send(self, **fields: Any) -> str:
         """Send a request as MozDef does, right but for the given fields; return its identifier."""
@@ -91,15 +92,19 @@ class World:
         self.sqs.send_message(QueueUrl=self.requests, MessageBody=body)
 
     def send_many(self, users: Sequence[str]) -> Sequence[str]:
-        """Send a request for each of these addresses, ten at a time; return the identifiers in order."""
+        """Send a request for each of these addresses; return the identifiers in order."""
         requests = [alert(user=user) for user in users]
+        self.send_requests(requests)
+        return [str(request["identifier"]) for request in requests]
+
+    def send_requests(self, requests: Sequence[dict[str, Any]]) -> None:
+        """Send all of them, ten at a time."""
         for first in range(0, len(requests), 10):
             entries: list[Any] = [
                 {"Id": str(index), "MessageBody": json.dumps(request)}
                 for index, request in enumerate(requests[first : first + 10])
             ]
             self.sqs.send_message_batch(QueueUrl=self.requests, Entries=entries)
-        return [str(request["identifier"]) for request in requests]
 
     def until_taken(self) -> None:
         """Wait until nothing is left in the request queue, not even hidden."""
@@ -175,6 +180,7 @@ class World:
             "RESPONSE_QUEUE_URL": self.responses.url,
             "DEAD_LETTER_QUEUE_URL": self.dead_letters.url,
             "MOZDEF_SYNC_SECONDS": "0",
+            "OPEN_PER_PERSON": "100",  # a shared world asks one person many questions
         }
 
     def _create_queue(self, name: str, *, fifo: bool = False) -> str:
