@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Writes the locks anew: the newest releases that pyproject.toml allows, each with the hashes of all its files, for
-# every Python and machine that the bot runs on. Look at the difference before you keep it.
+# Regenerates the locks: the newest releases that pyproject.toml allows, each with the hashes of all its files, for
+# every Python and machine that the bot runs on. Review the diff before you commit it.
 #   config/requirements.lock  what production installs
 #   config/build.lock         what builds the bot's own package (pip would fetch it without hashes)
+#   config/factor.lock        production and the extra "factor"
 #   config/sandbox.lock       production and the extra "sandbox"
 #   scripts/release.lock      what writes a release's bill of materials
 set -euo pipefail
@@ -35,4 +36,5 @@ lock config/requirements.lock pyproject.toml
 lock config/build.lock "$tools/build.in"
 # What is installed into one environment is at one release in both locks.
 lock config/sandbox.lock pyproject.toml --extra sandbox --constraint config/requirements.lock --constraint config/build.lock
+lock config/factor.lock pyproject.toml --extra factor --constraint config/requirements.lock --constraint config/sandbox.lock
 lock scripts/release.lock "$tools/release.in" --constraint config/build.lock

@@ -1,6 +1,6 @@
 """MozDef's alert action for the triage bot, sending over SQS instead of invoking a Lambda function.
 
-Copy it beside MozDef's own `alerts/actions/triage_bot.py`, together with `triage_request.py` and
+Copy it next to MozDef's own `alerts/actions/triage_bot.py`, together with `triage_request.py` and
 `triage_bot_sqs.json`, and name `triage_bot_sqs` in `ALERT_ACTIONS` instead of `triage_bot`; see README.md.
 
 It runs on MozDef's Python 3.6 with boto3 1.7.67, and on whatever is newer.
@@ -39,7 +39,7 @@ class message(triage_bot.message):
         self._boto_session = LambdaOverSqs(queue)
 
     def onMessage(self, alert):  # noqa: N802 - MozDef calls it
-        """Ask about an alert; what its first event tells is sent beside MozDef's five fields."""
+        """Ask about an alert; what its first event tells is sent in addition to MozDef's five fields."""
         self._boto_session.evidence = alert_evidence(alert)
         return super().onMessage(alert)
 

@@ -121,7 +121,7 @@ def alert_evidence(alert: Any) -> Dict[str, Any]:
     """
     events = _member(_member(alert, "_source"), "events")
     event = _member(events[0] if isinstance(events, list) and events else None, "documentsource")
-    # The host may stand beside the details.
+    # The host may stand next to the details.
     details = [_member(event, "details"), {"hostname": _member(event, "hostname")}]
     places = [
         (name, [_text(_member(each, key)) for each in details for key in keys]) for name, keys in FACT_KEYS
