@@ -105,8 +105,8 @@ def make_damaged(path: Path) -> None:
 #: How a path is prepared, and what is said of it; with a remedy, it is a failure.
 AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "nothing yet": (lambda _: None, "{path} will be created at the first run", ""),
-    "a sound store": (make, "{path}, schema 7, not in use, intact", ""),
-    "one of an earlier release": (make_version(1), "{path}, schema 1 (upgraded to 7 when the worker", ""),
+    "a sound store": (make, "{path}, schema 6, not in use, intact", ""),
+    "one of an earlier release": (make_version(1), "{path}, schema 1 (upgraded to 6 when the worker", ""),
     "an empty file": (Path.touch, "{path}", ""),
     "a folder": (Path.mkdir, "{path} is a folder", "set STORE_URL to a file in it"),
     "no database": (
@@ -126,7 +126,7 @@ AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "one of a later release": (
         make_version(99),
-        "the store {path} has schema 99, but this release reads only up to 7",
+        "the store {path} has schema 99, but this release reads only up to 6",
         "install the release that wrote it",
     ),
     "a damaged page": (make_damaged, "{path} is corrupt (", "restore a backup: see docs/operate.md"),
@@ -195,7 +195,7 @@ def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_work
     assert while_held.verdict is Verdict.FAILED
     assert while_held.detail == f"{path} is locked by another process, which is not a worker"
     assert while_held.remedy == f"find it: fuser -v {path}"
-    assert finding.detail.endswith("schema 7, not in use, intact")
+    assert finding.detail.endswith("schema 6, not in use, intact")
     assert log.read_bytes() == before
 
 

@@ -175,7 +175,7 @@ async def make_folder(path: Path) -> None:
     [
         (make_no_database, "not a SQLite database"),
         (make_another_programs, "another program"),
-        (make_later_release, r"schema 99.*reads only up to 7"),
+        (make_later_release, r"schema 99.*reads only up to 6"),
         (make_torn_by_a_crash, "corrupt"),
         (make_folder, "is a folder"),
     ],

@@ -24,8 +24,7 @@ RELEASES = {
     2: "949947e94fec935a5b73629acd8bee97361ff9af",
     3: "12c272b345ff2c3371bd03a5daf0af02adb9bf63",
     4: "a5484e6fa8aa3182c9de44bd0e9caa6cf65b7fac",
-    5: "7c8a00c34f3f59805e7144089254da4ac1b7c27c",
-    6: "c7f2f0bfd631994cf48494d8c05c3307042a32b1",
+    5: "4bab20cfec6f36f5ea867ed1457539ad1952827b",
 }
 
 CHECKOUT = Path(__file__).parents[2]

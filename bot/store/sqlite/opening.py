@@ -19,7 +19,7 @@ from bot.store.sqlite.head import Head, Note, Notes, head_path, log_path, read_n
 from bot.store.sqlite.past import BACKUP, Past, PastRow, find_doubt, new_identity, read_past
 
 #: The schema that this release reads and writes (PRAGMA user_version).
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +67,7 @@ _MIGRATIONS = {
         ]
     ),
     5: _Step(
-        tables=["attempt"],
+        tables=["attempt", "inquiry", "places"],
         columns={
             "question": [
                 "needs_factor INTEGER NOT NULL DEFAULT 0",
@@ -76,13 +76,6 @@ _MIGRATIONS = {
                 "retry_at INTEGER",
                 "proved_at INTEGER",
                 "unreported INTEGER NOT NULL DEFAULT 0",
-            ]
-        },
-    ),
-    6: _Step(
-        tables=["inquiry", "places"],
-        columns={
-            "question": [
                 "card_secret TEXT NOT NULL DEFAULT ''",
                 "assignments TEXT NOT NULL DEFAULT ''",
                 "waits_for TEXT NOT NULL DEFAULT ''",
