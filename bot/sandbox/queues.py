@@ -31,7 +31,7 @@ REGION: Final = "us-west-2"
 
 #: Another program may take a free port before the server does, so several are tried.
 _PORT_ATTEMPTS: Final = 5
-_START_LIMIT: Final = timedelta(seconds=12)
+_START_LIMIT: Final = timedelta(seconds=60)
 _STOP_GRACE: Final = timedelta(seconds=2)
 
 

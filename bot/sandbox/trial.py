@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bot.sandbox.child_process import ChildProcess
 
 #: The limit from a worker's start to its first Socket Mode link; on an idle machine it takes about a second.
-READY_LIMIT: Final = timedelta(seconds=30)
+READY_LIMIT: Final = timedelta(seconds=60)
 #: How often the number of Socket Mode links is polled; the stand-in does not announce changes.
 _LINK_LOOK_SECONDS: Final = 0.1
 

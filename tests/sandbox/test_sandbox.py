@@ -19,6 +19,7 @@ from wording import WORDING
 from world import PATIENCE_SECONDS, until
 
 from bot.sandbox.failure import SandboxFailed
+from bot.sandbox.self_test import SelfTest
 from bot.sandbox.trial import Trial
 
 
@@ -147,6 +148,16 @@ async def test_a_worker_that_never_links_up_with_slack_fails_the_start() -> None
 
     assert trial.worker is not None
     assert not trial.worker.running
+
+
+@pytest.mark.slow
+async def test_a_self_test_that_waits_in_vain_says_for_what() -> None:
+    trial = Trial()
+    test = SelfTest(trial, say=lambda _: None, step_limit=timedelta(0))
+
+    with pytest.raises(SandboxFailed, match=r"Waited 0 s for the question to \w+@example\.com"):
+        await test.run()
+    await trial.stop()
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
