@@ -115,6 +115,8 @@ async def test_a_push_names_the_person_and_the_code_and_asks_for_a_minute(
         ((503, ""), AmbiguousError),
         ((200, "<html>a proxy</html>"), AmbiguousError),
         ((200, {"expires_in": 60}), AmbiguousError),
+        ((200, {"auth_req_id": "\ud800", "expires_in": 60}), AmbiguousError),
+        ((200, {"auth_req_id": "x" * 4097, "expires_in": 60}), AmbiguousError),
         ((200, {"auth_req_id": "push-1", "expires_in": -1}), AmbiguousError),
         ((200, {"auth_req_id": "push-1", "expires_in": True}), AmbiguousError),
         (Cut, AmbiguousError),
@@ -400,6 +402,8 @@ async def test_no_provider_is_polled_all_the_time(
         ({"backchannel_authentication_endpoint": None}, "backchannel_authentication_endpoint"),
         ({"token_endpoint": "http://127.0.0.1/token"}, "not https"),
         ({"jwks_uri": "file:///etc/keys"}, "not https"),
+        ({"token_endpoint": "https://[half/token"}, "no URL"),
+        ({"backchannel_authentication_endpoint": "https://a..b/push"}, "no URL"),
         ({"backchannel_token_delivery_modes_supported": ["ping"]}, "cannot be polled"),
     ],
 )
