@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from bot.triage.factor_rules import REDRAW_GRACE, Ticket, could_stand, start_attempt
+from bot.triage.factor_rules import REDRAW_GRACE, Ticket, could_stand, is_unproved, start_attempt
 from bot.triage.inquiry import window_key
 from bot.triage.model import (
     Answer,
@@ -112,7 +112,8 @@ def _start_proof(question: Question, answer: Answer, ticket: Ticket, policy: Pol
 
 
 def _take_answer(question: Question, answer: Answer, policy: Policy) -> Step | Refusal | None:
-    if answer.choice is question.said:
+    # A *yes* that was not proved counts at once where none has to be any more.
+    if answer.choice is question.said and not (is_unproved(question) and could_stand(question, policy)):
         return None
     rank_change = _compare_ranks(question, Outcome(answer.choice.value))
     if rank_change <= 0 and _was_overtaken(question, answer):

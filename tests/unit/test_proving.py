@@ -352,6 +352,24 @@ def test_there_are_six_pushes_an_hour_for_a_person_and_five_attempts_for_an_aler
     in_scene(play)
 
 
+def test_a_yes_that_was_not_proved_counts_once_none_has_to_be() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.ask()
+        scene.restart(REQUIRED)
+        await scene.click(Choice.YES)
+        await scene.pass_time(5)
+        assert await scene.told() == [unproven("no_device")]
+
+        scene.restart(OFF)
+        await scene.click(Choice.YES)
+
+        assert await scene.told() == [unproven("no_device"), YES]
+        await scene.click(Choice.YES)
+        assert len(await scene.told()) == 2
+
+    in_scene(play, OFF, push_ends=[NoDevice()])
+
+
 @pytest.mark.parametrize("at_acceptance", [REQUIRED, OFF], ids=["required", "off"])
 @pytest.mark.parametrize("now", [REQUIRED, OFF], ids=["required", "off"])
 def test_the_stricter_of_the_policy_at_acceptance_and_now_holds(at_acceptance: Policy, now: Policy) -> None:
