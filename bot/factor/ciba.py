@@ -248,9 +248,7 @@ def _read_push(answer: Answer) -> Push:
 
 
 def _is_id(text: str) -> bool:
-    """Whether this may be the id of a push: printable ASCII (section 7.3 allows even less) of a length that can
-    be stored.
-    """
+    """Whether this may be a push's id: printable ASCII (section 7.3 allows even less) that fits in a row."""
     return 0 < len(text) <= _ID_MAX and text.isascii() and text.isprintable()
 
 

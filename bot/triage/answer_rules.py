@@ -52,6 +52,7 @@ class Refusal(StrEnum):
     NO_RESPONDER = "no_responder"
     OLD_CARD = "old_card"
     TAKEN_ALREADY = "taken_already"
+    BURST_TAKEN = "burst_taken"
     TOO_MANY_ASSIGNMENTS = "too_many_assignments"
     RECEIVER_UNKNOWN = "receiver_unknown"
     RECEIVER_UNFIT = "receiver_unfit"

@@ -313,6 +313,18 @@ def take_burst(places: Places, click: CardClick, now: datetime) -> Places | None
     return replace(taken, due_at=now)
 
 
+def why_not_taken(places: Places, click: CardClick) -> Refusal | None:
+    """Return why a click on *Take all* has changed nothing; None if this person has all of it.
+
+    The card that was clicked may be another than the one which is updated, and say nothing of them.
+    """
+    if places.burst is None:
+        return Refusal.CLOSED
+    if not is_card(places, click.card):
+        return Refusal.OLD_CARD
+    return None if places.burst.taken_by == click.slack_id else Refusal.BURST_TAKEN
+
+
 def is_card(places: Places, card: str) -> bool:
     """Whether a button carries what the card of the burst does."""
     return bool(places.card) and hmac.compare_digest(places.card.encode(), card.encode())

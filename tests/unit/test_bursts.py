@@ -388,9 +388,10 @@ async def test_the_first_to_take_all_has_it_and_no_question_changes(harness: Bur
     await harness.work(seconds=30)
     before = dict(harness.store.questions)
 
-    for name in ("U0RADIA", "U0RADIA", "U0GRACE"):
-        taken = await harness.bursts.take(await on_burst(harness, slack_id=name))
-        assert isinstance(taken, Places)
+    for name in ("U0RADIA", "U0RADIA"):
+        assert isinstance(await harness.bursts.take(await on_burst(harness, slack_id=name)), Places)
+    late = await harness.bursts.take(await on_burst(harness, slack_id="U0GRACE"))
+    assert late is Refusal.BURST_TAKEN
     await harness.bursts.drain()
 
     assert (await harness.burst()).taken_by == "U0RADIA"
