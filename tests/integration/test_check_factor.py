@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -14,7 +15,7 @@ import pytest
 from certificate import make_certificate, needs_openssl
 from given_settings import COMPLETE
 from joserfc.jwk import KeySet
-from scripted_provider import ADA, CLIENT_ID, ScriptedProvider, scripted
+from scripted_provider import ADA, CLIENT_ID, KEY, ScriptedProvider, scripted
 
 from bot.cli.checks.factor import check_factor, check_proof
 from bot.cli.checks.findings import Finding, Verdict
@@ -103,6 +104,14 @@ async def test_nothing_is_said_where_none_is_set_and_none_is_needed(load: Load, 
         (
             {"FACTOR_CLIENT_AUTH": "private_key_jwt", "FACTOR_CLIENT_KEY": "x"},
             "FACTOR_CLIENT_KEY is not a",
+            SETTINGS,
+        ),
+        (
+            {
+                "FACTOR_CLIENT_AUTH": "private_key_jwt",
+                "FACTOR_CLIENT_KEY": json.dumps(KEY.as_dict(private=True, use="enc")),
+            },
+            "FACTOR_CLIENT_KEY cannot sign (unsupported_key_use",
             SETTINGS,
         ),
     ],

@@ -14,11 +14,13 @@ import aiohttp
 import pytest
 from certificate import make_certificate, needs_openssl, trust
 from fakes import NOON, ToldClock
+from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey
 from scripted_provider import (
     ADA,
     CLIENT_ID,
     EC_KEY,
+    KEY,
     NOON_SECONDS,
     OTHER_KEY,
     Cut,
@@ -451,3 +453,26 @@ async def test_no_error_shows_what_proves_the_client(
 
     assert "hunter2" not in f"{caught.value!r}{proven!r}"
     assert str(EC_KEY.as_dict(private=True)["d"]) not in f"{caught.value!r}{proven!r}"
+
+
+@pytest.mark.parametrize(
+    ("own", "accepted", "algorithm"),
+    [
+        ("", [], "RS256"),
+        ("", ["ES256", "PS384"], "PS384"),
+        ("PS256", [], "PS256"),
+        ("PS256", ["RS256", "PS256"], "PS256"),
+    ],
+)
+async def test_a_client_signs_as_its_key_says_and_the_provider_accepts(  # noqa: PLR0913, PLR0917 - as fixtures
+    provider: ScriptedProvider, client: Client, calls: Calls, own: str, accepted: list[str], algorithm: str
+) -> None:
+    key = KEY.as_dict(private=True) | ({"alg": own} if own else {})
+    signing = replace(client, authentication="private_key_jwt", key=Secret(json.dumps(key)))
+    provider.discovery = {"token_endpoint_auth_signing_alg_values_supported": accepted}
+
+    await Ciba(signing, calls, clock=ToldClock(lambda: NOON)).push(ADA, "CODE23")
+
+    _, form = provider.asked[-1]
+    token = jwt.decode(form["client_assertion"], KEY, algorithms=[algorithm])
+    assert (token.header["alg"], token.claims["iss"]) == (algorithm, CLIENT_ID)
