@@ -252,6 +252,19 @@ async def test_a_proof_that_is_not_given_says_why(
     assert finding.remedy == remedy
 
 
+async def test_a_push_that_the_worker_would_not_accept_is_no_proof(
+    load: Load, provider: ScriptedProvider
+) -> None:
+    provider.pushes = [(200, {"auth_req_id": "push-1", "expires_in": 301, "interval": 0.01})]
+    approved_by(provider, ADA)
+
+    finding, said = await prove(load())
+
+    assert (finding.verdict, said) == (Verdict.FAILED, "")
+    assert finding.detail.endswith(" lets a push last 301 s, and the worker accepts none over 300 s")
+    assert finding.remedy == "let requests of this client expire after at most 300 s at the provider"
+
+
 async def test_nobody_is_asked_for_a_proof_while_a_setting_that_it_needs_is_wrong(
     load: Load, provider: ScriptedProvider
 ) -> None:
