@@ -349,7 +349,10 @@ class Bursts:
             if places is None or places.burst is None:
                 return places
             left, now = await self._drop_ended(places), self._clock()
-            chosen = place_rules.choose(left, await self._store.first_waiting(person), now, self._policy)
+            # Each label that waits costs a read.
+            is_full = place_rules.is_full(left, self._policy.open_per_person)
+            waiting = () if is_full else await self._store.first_waiting(person)
+            chosen = place_rules.choose(left, waiting, now, self._policy)
             if chosen is None:
                 return left if left is places else await self._change(left, lambda row: row) or places
             question, reserved = chosen
