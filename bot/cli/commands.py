@@ -161,6 +161,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--factor",
+        type=arguments.address,
         metavar="ADDRESS",
         help="instead ask the person with this address for one real proof with their second factor",
     )

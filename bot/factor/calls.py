@@ -136,7 +136,11 @@ class Calls:
 
 def require_https(url: str) -> None:
     """Raise `PermanentError` unless this is an https URL with a host, and without user name and password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        raise PermanentError("the provider names an address that is no URL") from error
     if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
         raise PermanentError(f"the provider names an address that is not https: {parts.scheme}://…")
 

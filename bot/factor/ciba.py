@@ -29,6 +29,9 @@ _INTERVAL: Final = timedelta(seconds=5)
 _INTERVAL_MIN: Final = timedelta(seconds=1)
 _INTERVAL_MAX: Final = timedelta(seconds=60)
 
+#: In characters: no id of a push is longer. It must fit into a stored row.
+_ID_MAX: Final = 4096
+
 #: How long the provider's addresses and keys are kept: a key that it withdraws must not count for ever. A
 #: token is verified with keys that are somewhat older, and never makes them read more often than each minute.
 _KEPT: Final = timedelta(hours=1)
@@ -238,10 +241,15 @@ def _fold(text: str) -> bytes:
 def _read_push(answer: Answer) -> Push:
     """Return the push that an answer speaks of. `AmbiguousError` if it does not say which."""
     push_id, lasts = answer.text("auth_req_id"), _read_seconds(answer.content.get("expires_in"))
-    if not push_id or lasts is None:
+    if not _is_id(push_id) or lasts is None:
         raise AmbiguousError("the provider accepted a push, and does not say which, or how long it lasts")
     interval = _read_seconds(answer.content.get("interval", int(_INTERVAL.total_seconds()))) or _INTERVAL
     return Push(id=push_id, lasts=lasts, interval=min(max(interval, _INTERVAL_MIN), _INTERVAL_MAX))
+
+
+def _is_id(text: str) -> bool:
+    """Whether this may be a push's id: printable ASCII (section 7.3 allows even less) that fits in a row."""
+    return 0 < len(text) <= _ID_MAX and text.isascii() and text.isprintable()
 
 
 def _read_seconds(value: object) -> timedelta | None:

@@ -26,6 +26,7 @@ _LEEWAY: Final = timedelta(seconds=60)
 #: How long a token with which the client proves itself is good for.
 _ASSERTION_LASTS: Final = timedelta(seconds=60)
 
+_RSA: Final = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
 _CURVES: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 
@@ -95,6 +96,19 @@ def read_private_key(text: str) -> Key:
     return key
 
 
+def check_private_key(text: str) -> None:
+    """Raise `ConfigError`, as `read_private_key` does, unless the client can sign with this."""
+    key = read_private_key(text)
+    algorithm = _algorithms_of(key)[0]
+    try:
+        jwt.encode({"alg": algorithm}, {}, key, algorithms=[algorithm])
+    except (JoseError, ValueError, TypeError) as error:
+        problem = (
+            f"FACTOR_CLIENT_KEY cannot sign ({error}); expected a key for signatures: RSA, EC or Ed25519"
+        )
+        raise ConfigError([problem]) from error
+
+
 def _read_pem(text: str) -> Key:
     kinds: tuple[type[Key], ...] = (RSAKey, ECKey, OKPKey)
     for kind in kinds:
@@ -125,6 +139,9 @@ def sign_assertion(key: Key, *, client_id: str, audience: str, accepted: Sequenc
 
 
 def _algorithms_of(key: Key) -> Sequence[str]:
+    """Return the algorithms of a key, the usual one first; only its own if it names one."""
     if isinstance(key, RSAKey):
-        return ("RS256", "PS256")
-    return (_CURVES.get(key.curve_name, "ES256"),) if isinstance(key, ECKey) else ("EdDSA", "Ed25519")
+        usual: Sequence[str] = _RSA
+    else:
+        usual = (_CURVES.get(key.curve_name, "ES256"),) if isinstance(key, ECKey) else ("EdDSA", "Ed25519")
+    return (key.alg,) if key.alg and key.alg in usual else usual

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from bot.triage.factor_rules import REDRAW_GRACE, Ticket, could_stand, start_attempt
+from bot.triage.factor_rules import REDRAW_GRACE, Ticket, could_stand, is_unproved, start_attempt
 from bot.triage.inquiry import window_key
 from bot.triage.model import (
     Answer,
@@ -52,6 +52,7 @@ class Refusal(StrEnum):
     NO_RESPONDER = "no_responder"
     OLD_CARD = "old_card"
     TAKEN_ALREADY = "taken_already"
+    BURST_TAKEN = "burst_taken"
     TOO_MANY_ASSIGNMENTS = "too_many_assignments"
     RECEIVER_UNKNOWN = "receiver_unknown"
     RECEIVER_UNFIT = "receiver_unfit"
@@ -112,7 +113,8 @@ def _start_proof(question: Question, answer: Answer, ticket: Ticket, policy: Pol
 
 
 def _take_answer(question: Question, answer: Answer, policy: Policy) -> Step | Refusal | None:
-    if answer.choice is question.said:
+    # A *yes* that was not proved counts at once where none has to be any more.
+    if answer.choice is question.said and not (is_unproved(question) and could_stand(question, policy)):
         return None
     rank_change = _compare_ranks(question, Outcome(answer.choice.value))
     if rank_change <= 0 and _was_overtaken(question, answer):

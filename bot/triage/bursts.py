@@ -263,14 +263,19 @@ class Bursts:
         if places is None or places.burst is None:
             return Refusal.CLOSED
         refusal = place_rules.why_not_take(places, click, self._policy)
-        if refusal is not None:
-            log_event(log.info, "click.refused", person=person, reason=refusal.value)
-            return refusal
-        taken = await self._change(places, lambda row: place_rules.take_burst(row, click, now))
+        taken = None
+        if refusal is None:
+            taken = await self._change(places, lambda row: place_rules.take_burst(row, click, now))
         if taken is not None:
             log_event(log.info, "burst.taken", person=person, slack_id=click.slack_id)
             self.wake(person)
-        return places if taken is None else taken
+            return taken
+        if refusal is None:  # nothing was changed
+            places = await self._store.find_places(person) or places
+            refusal = place_rules.why_not_taken(places, click)
+        if refusal is not None:
+            log_event(log.info, "click.refused", person=person, reason=refusal.value)
+        return refusal or places
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at the bursts that are due, until `stop` is set. Failures are logged; raises nothing."""
@@ -344,7 +349,10 @@ class Bursts:
             if places is None or places.burst is None:
                 return places
             left, now = await self._drop_ended(places), self._clock()
-            chosen = place_rules.choose(left, await self._store.first_waiting(person), now, self._policy)
+            # Each label that waits costs a read.
+            is_full = place_rules.is_full(left, self._policy.open_per_person)
+            waiting = () if is_full else await self._store.first_waiting(person)
+            chosen = place_rules.choose(left, waiting, now, self._policy)
             if chosen is None:
                 return left if left is places else await self._change(left, lambda row: row) or places
             question, reserved = chosen

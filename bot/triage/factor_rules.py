@@ -34,7 +34,8 @@ LOST_AFTER: Final = LASTS_MAX + timedelta(seconds=135)
 #: How long after a push is dead the provider is asked what became of it.
 ASKED_FOR: Final = timedelta(seconds=30)
 
-#: How long a worker has an attempt to itself: others go on with it then.
+#: How long a worker has an attempt to itself: others go on with it then. It is longer by what the provider
+#: wants between two polls: else another worker would poll sooner.
 LEASE: Final = timedelta(seconds=45)
 
 #: How long after a click the sweeper redraws its message, if the redraw right after the click failed.
@@ -158,7 +159,7 @@ def record_push(attempt: Attempt, push: Push, now: datetime) -> Attempt:
         push_id=push.id,
         interval=push.interval,
         dead_at=now + push.lasts,
-        due_at=now + LEASE,
+        due_at=now + LEASE + push.interval,
     )
 
 
@@ -173,14 +174,14 @@ def lose(attempt: Attempt, now: datetime) -> Attempt:
     )
 
 
-def renew(attempt: Attempt, now: datetime, *, interval: timedelta | None = None) -> Attempt:
+def renew(attempt: Attempt, now: datetime) -> Attempt:
     """Return an attempt that this worker keeps for longer."""
-    return replace(
-        attempt,
-        version=attempt.version + 1,
-        due_at=now + LEASE,
-        interval=attempt.interval if interval is None else interval,
-    )
+    return put_off(attempt, now + LEASE + attempt.interval)
+
+
+def put_off(attempt: Attempt, due_at: datetime) -> Attempt:
+    """Return an attempt with which nobody goes on before then."""
+    return replace(attempt, version=attempt.version + 1, due_at=due_at)
 
 
 def end(attempt: Attempt, verdict: Verdict, now: datetime) -> Attempt:
@@ -258,7 +259,7 @@ def _fail(  # noqa: PLR0913 - as `judge`
         "retry_at": None if is_exhausted(counted) else retry_at,
         "idle_changes": question.idle_changes + (question.standing is not None),
     }
-    if question.standing is not None and _is_human(question):
+    if question.standing is Outcome.NO or _is_human(question):
         after = _settle(question, at, **again)
         return _report_step(question, with_card(after, at, policy), at, policy, reason=reason)
     after = _settle(question, at, standing=Outcome.UNPROVEN, reason=reason, **again)

@@ -59,11 +59,18 @@ def reserve(places: Places, question: Question, limit: int) -> Places | None:
 
     The further places are for a label that has none open: decoys of one kind hide no alert of another.
     """
-    further = sum(each.is_further for each in places.held)
-    is_further = len(places.held) - further >= limit
-    if is_further and (further >= FURTHER_MAX or _has_label(places, question)):
+    if is_full(places, limit):
+        return None
+    is_further = len(places.held) - _count_further(places) >= limit
+    if is_further and _has_label(places, question):
         return None
     return _add(places, question, is_further=is_further)
+
+
+def is_full(places: Places, limit: int) -> bool:
+    """Whether there is no place for any question, whatever its label."""
+    further = _count_further(places)
+    return further >= FURTHER_MAX and len(places.held) - further >= limit
 
 
 def is_open(question: Question, places: Places, now: datetime, policy: Policy) -> bool:
@@ -313,6 +320,18 @@ def take_burst(places: Places, click: CardClick, now: datetime) -> Places | None
     return replace(taken, due_at=now)
 
 
+def why_not_taken(places: Places, click: CardClick) -> Refusal | None:
+    """Return why a click on *Take all* has changed nothing; None if this person has all of it.
+
+    The card that was clicked may be another than the one which is updated, and say nothing of them.
+    """
+    if places.burst is None:
+        return Refusal.CLOSED
+    if not is_card(places, click.card):
+        return Refusal.OLD_CARD
+    return None if places.burst.taken_by == click.slack_id else Refusal.BURST_TAKEN
+
+
 def is_card(places: Places, card: str) -> bool:
     """Whether a button carries what the card of the burst does."""
     return bool(places.card) and hmac.compare_digest(places.card.encode(), card.encode())
@@ -373,6 +392,10 @@ def _add(places: Places, question: Question, *, is_further: bool = False) -> Pla
         is_further=is_further,
     )
     return replace(places, held=(*places.held, place))
+
+
+def _count_further(places: Places) -> int:
+    return sum(each.is_further for each in places.held)
 
 
 def _has_label(places: Places, question: Question) -> bool:

@@ -182,7 +182,7 @@ class Prover:
         if attempt.dead_at is None or attempt.dead_at <= now:
             return await self._settle(attempt, Verdict.UNAVAILABLE)
         if attempt.due_at is not None and attempt.due_at < attempt.dead_at:
-            await self._save(factor_rules.renew(attempt, attempt.dead_at - factor_rules.LEASE))
+            await self._save(factor_rules.put_off(attempt, attempt.dead_at))
         return None  # it is due then
 
     async def _poll(self, attempt: Attempt, factor: SecondFactor) -> Attempt | None:

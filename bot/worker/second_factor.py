@@ -135,14 +135,14 @@ async def make_client(settings: Settings, access: Access | None = None) -> Clien
     if missing := [*_find_missing(settings)]:
         raise ConfigError(missing)
     try:
-        from bot.factor.tokens import read_private_key
+        from bot.factor.tokens import check_private_key
     except ImportError as error:
         raise ConfigError([NO_JOSE]) from error
     by_key = settings.factor_client_auth == "private_key_jwt"
     proof = await fetch_secret(settings, "factor_client_key" if by_key else "factor_client_secret", access)
     hide_in_log(proof)
     if by_key:
-        read_private_key(proof.reveal())
+        check_private_key(proof.reveal())
     return Client(
         issuer=settings.factor_issuer,
         client_id=settings.factor_client_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -14,7 +15,7 @@ import pytest
 from certificate import make_certificate, needs_openssl
 from given_settings import COMPLETE
 from joserfc.jwk import KeySet
-from scripted_provider import ADA, CLIENT_ID, ScriptedProvider, scripted
+from scripted_provider import ADA, CLIENT_ID, KEY, ScriptedProvider, scripted
 
 from bot.cli.checks.factor import check_factor, check_proof
 from bot.cli.checks.findings import Finding, Verdict
@@ -103,6 +104,14 @@ async def test_nothing_is_said_where_none_is_set_and_none_is_needed(load: Load, 
         (
             {"FACTOR_CLIENT_AUTH": "private_key_jwt", "FACTOR_CLIENT_KEY": "x"},
             "FACTOR_CLIENT_KEY is not a",
+            SETTINGS,
+        ),
+        (
+            {
+                "FACTOR_CLIENT_AUTH": "private_key_jwt",
+                "FACTOR_CLIENT_KEY": json.dumps(KEY.as_dict(private=True, use="enc")),
+            },
+            "FACTOR_CLIENT_KEY cannot sign (unsupported_key_use",
             SETTINGS,
         ),
     ],
@@ -241,6 +250,19 @@ async def test_a_proof_that_is_not_given_says_why(
     assert finding.verdict is Verdict.FAILED
     assert finding.detail.startswith(detail)
     assert finding.remedy == remedy
+
+
+async def test_a_push_that_the_worker_would_not_accept_is_no_proof(
+    load: Load, provider: ScriptedProvider
+) -> None:
+    provider.pushes = [(200, {"auth_req_id": "push-1", "expires_in": 301, "interval": 0.01})]
+    approved_by(provider, ADA)
+
+    finding, said = await prove(load())
+
+    assert (finding.verdict, said) == (Verdict.FAILED, "")
+    assert finding.detail.endswith(" lets a push last 301 s, and the worker accepts none over 300 s")
+    assert finding.remedy == "let requests of this client expire after at most 300 s at the provider"
 
 
 async def test_nobody_is_asked_for_a_proof_while_a_setting_that_it_needs_is_wrong(

@@ -14,11 +14,13 @@ import aiohttp
 import pytest
 from certificate import make_certificate, needs_openssl, trust
 from fakes import NOON, ToldClock
+from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey
 from scripted_provider import (
     ADA,
     CLIENT_ID,
     EC_KEY,
+    KEY,
     NOON_SECONDS,
     OTHER_KEY,
     Cut,
@@ -115,6 +117,8 @@ async def test_a_push_names_the_person_and_the_code_and_asks_for_a_minute(
         ((503, ""), AmbiguousError),
         ((200, "<html>a proxy</html>"), AmbiguousError),
         ((200, {"expires_in": 60}), AmbiguousError),
+        ((200, {"auth_req_id": "\ud800", "expires_in": 60}), AmbiguousError),
+        ((200, {"auth_req_id": "x" * 4097, "expires_in": 60}), AmbiguousError),
         ((200, {"auth_req_id": "push-1", "expires_in": -1}), AmbiguousError),
         ((200, {"auth_req_id": "push-1", "expires_in": True}), AmbiguousError),
         (Cut, AmbiguousError),
@@ -400,6 +404,8 @@ async def test_no_provider_is_polled_all_the_time(
         ({"backchannel_authentication_endpoint": None}, "backchannel_authentication_endpoint"),
         ({"token_endpoint": "http://127.0.0.1/token"}, "not https"),
         ({"jwks_uri": "file:///etc/keys"}, "not https"),
+        ({"token_endpoint": "https://[half/token"}, "no URL"),
+        ({"backchannel_authentication_endpoint": "https://a..b/push"}, "no URL"),
         ({"backchannel_token_delivery_modes_supported": ["ping"]}, "cannot be polled"),
     ],
 )
@@ -447,3 +453,26 @@ async def test_no_error_shows_what_proves_the_client(
 
     assert "hunter2" not in f"{caught.value!r}{proven!r}"
     assert str(EC_KEY.as_dict(private=True)["d"]) not in f"{caught.value!r}{proven!r}"
+
+
+@pytest.mark.parametrize(
+    ("own", "accepted", "algorithm"),
+    [
+        ("", [], "RS256"),
+        ("", ["ES256", "PS384"], "PS384"),
+        ("PS256", [], "PS256"),
+        ("PS256", ["RS256", "PS256"], "PS256"),
+    ],
+)
+async def test_a_client_signs_as_its_key_says_and_the_provider_accepts(  # noqa: PLR0913, PLR0917 - as fixtures
+    provider: ScriptedProvider, client: Client, calls: Calls, own: str, accepted: list[str], algorithm: str
+) -> None:
+    key = KEY.as_dict(private=True) | ({"alg": own} if own else {})
+    signing = replace(client, authentication="private_key_jwt", key=Secret(json.dumps(key)))
+    provider.discovery = {"token_endpoint_auth_signing_alg_values_supported": accepted}
+
+    await Ciba(signing, calls, clock=ToldClock(lambda: NOON)).push(ADA, "CODE23")
+
+    _, form = provider.asked[-1]
+    token = jwt.decode(form["client_assertion"], KEY, algorithms=[algorithm])
+    assert (token.header["alg"], token.claims["iss"]) == (algorithm, CLIENT_ID)

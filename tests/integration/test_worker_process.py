@@ -390,6 +390,7 @@ def test_send_warns_of_a_file_that_breaks_the_contract_and_sends_it(
             "--since expects a duration such as 90s, 15m or 4h, at most 3650d, not '5'",
         ),
         (("list", "--since", "5"), "--since expects a duration such as 90s, 15m or 4h"),
+        (("check", "--factor", ""), "--factor expects an email address such as ada@example.com, not ''"),
         (("list", "--user", "ada"), "--user expects an email address such as ada@example.com, not 'ada'"),
         (("list", "--alert", ""), "--alert expects a label of 1 to 255 characters, not ''"),
         (

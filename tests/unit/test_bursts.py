@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from bot.errors import AmbiguousError, PermanentError, StoreError, TransientErro
 from bot.triage import restore_rules
 from bot.triage.answer_rules import Refusal
 from bot.triage.assignments import CardClick
-from bot.triage.model import Change, Choice, FoundQuestion, MessageRef, State, Work
+from bot.triage.model import Change, Choice, FoundQuestion, MessageRef, Question, State, Work
 from bot.triage.outcomes import Outcome, Reason
 from bot.triage.places import Places
 from bot.triage.policy import AlertPolicies, AlertPolicy, AskWhen, Policy
@@ -98,6 +99,33 @@ class YieldingStore(MemoryStore):
         await asyncio.sleep(0)
         is_saved: bool = await super().save(change)
         return is_saved
+
+
+class CountingStore(MemoryStore):
+    """Counts how often each label is looked at that waits."""
+
+    first_reads = 0
+
+    async def first_waiting(self, person: str) -> Sequence[Question]:
+        self.first_reads += 1
+        return await super().first_waiting(person)
+
+
+async def test_labels_that_find_no_place_are_not_read_again_and_again(harness: BurstsHarness) -> None:
+    harness.store = CountingStore()
+    harness.restart()
+    for number in range(20):
+        await harness.accept(*flood(1, label=f"kind-{number:02}"))
+    await harness.work(seconds=10)
+    assert len(harness.posted()) == 13
+    before = harness.store.first_reads
+
+    await harness.work(seconds=600)
+    assert harness.store.first_reads == before
+
+    await harness.answer("kind-00-0000")
+    await harness.work(seconds=10)
+    assert len(harness.posted()) == 14
 
 
 async def test_those_that_come_at_once_reserve_no_turns_that_hide_an_alert_behind_them(
@@ -388,9 +416,10 @@ async def test_the_first_to_take_all_has_it_and_no_question_changes(harness: Bur
     await harness.work(seconds=30)
     before = dict(harness.store.questions)
 
-    for name in ("U0RADIA", "U0RADIA", "U0GRACE"):
-        taken = await harness.bursts.take(await on_burst(harness, slack_id=name))
-        assert isinstance(taken, Places)
+    for name in ("U0RADIA", "U0RADIA"):
+        assert isinstance(await harness.bursts.take(await on_burst(harness, slack_id=name)), Places)
+    late = await harness.bursts.take(await on_burst(harness, slack_id="U0GRACE"))
+    assert late is Refusal.BURST_TAKEN
     await harness.bursts.drain()
 
     assert (await harness.burst()).taken_by == "U0RADIA"

@@ -187,6 +187,23 @@ def test_a_report_of_fraud_counts_whenever_it_comes(choice: Choice, is_note: boo
     in_scene(play)
 
 
+def test_a_proof_that_fails_makes_a_report_of_fraud_no_milder() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.say_yes(Verdict.FRAUD, 20)
+        await scene.pass_time(16 * 60)
+        assert scene.factor
+        scene.factor.deeds.append((Verdict.REFUSED, 20))
+        await scene.click(Choice.YES)
+        await scene.pass_time(60)
+
+        fraud = Told(outcome="no", reason="factor_fraud", is_note=False, slack="")
+        assert await scene.told() == [fraud, fraud._replace(reason="factor_refused", is_note=True)]
+        question = await scene.question()
+        assert (question.standing, question.reason) == (Outcome.NO, "factor_fraud")
+
+    in_scene(play, replace(REQUIRED, allow_deescalation=True))
+
+
 def test_a_no_after_a_report_of_fraud_is_a_note_and_a_yes_is_a_retraction_without_a_push() -> None:
     async def play(scene: Scene) -> None:
         await scene.say_yes(Verdict.FRAUD, 5)
@@ -335,6 +352,24 @@ def test_there_are_six_pushes_an_hour_for_a_person_and_five_attempts_for_an_aler
     in_scene(play)
 
 
+def test_a_yes_that_was_not_proved_counts_once_none_has_to_be() -> None:
+    async def play(scene: Scene) -> None:
+        await scene.ask()
+        scene.restart(REQUIRED)
+        await scene.click(Choice.YES)
+        await scene.pass_time(5)
+        assert await scene.told() == [unproven("no_device")]
+
+        scene.restart(OFF)
+        await scene.click(Choice.YES)
+
+        assert await scene.told() == [unproven("no_device"), YES]
+        await scene.click(Choice.YES)
+        assert len(await scene.told()) == 2
+
+    in_scene(play, OFF, push_ends=[NoDevice()])
+
+
 @pytest.mark.parametrize("at_acceptance", [REQUIRED, OFF], ids=["required", "off"])
 @pytest.mark.parametrize("now", [REQUIRED, OFF], ids=["required", "off"])
 def test_the_stricter_of_the_policy_at_acceptance_and_now_holds(at_acceptance: Policy, now: Policy) -> None:
@@ -435,18 +470,19 @@ def test_a_worker_that_does_not_know_the_time_yet_gives_no_push_up_for_dead() ->
     in_scene(play)
 
 
-def test_two_workers_do_not_poll_for_the_same_person() -> None:
+@pytest.mark.parametrize("interval", [5, 60])
+def test_two_workers_do_not_poll_for_the_same_person(interval: int) -> None:
     async def play(scene: Scene) -> None:
         assert scene.factor
         await scene.say_yes(Verdict.APPROVED, 55)
         scene.restart()
-        await scene.pass_time(70)
+        await scene.pass_time(130)
 
         assert await scene.told() == [YES]
         polls = scene.factor.moments("poll")
-        assert min(later - sooner for sooner, later in pairwise(polls)) >= 5
+        assert min(later - sooner for sooner, later in pairwise([0, *polls])) >= interval
 
-    in_scene(play)
+    in_scene(play, interval=timedelta(seconds=interval))
 
 
 def test_nobody_who_has_said_yes_is_reminded_of_it() -> None:

@@ -33,6 +33,9 @@ _NETWORK = (
 )
 _PROVIDER = "correct the client at the provider: it must offer CIBA in poll mode and a client for this bot"
 
+_MOST = f"{LASTS_MAX.total_seconds():.0f}"
+_SHORTEN = f"let requests of this client expire after at most {_MOST} s at the provider"
+
 #: What a proof that failed needs.
 _REMEDIES = {
     Verdict.REFUSED: "the person refused on their device: there is nothing to correct",
@@ -99,6 +102,11 @@ async def _prove(settings: Settings, address: str, tell: Callable[[str], None]) 
             factor = await open_ciba(client, ssl.create_default_context(), stack, Clock())
             code = draw_code()
             push = await factor.push(subject, code)
+            if push.lasts > LASTS_MAX:
+                detail = f"{factor.name} lets a push last {push.lasts.total_seconds():,.0f} s"
+                return Finding.failed(
+                    PROOF, f"{detail}, and the worker accepts none over {_MOST} s", _SHORTEN
+                )
             tell(f"{factor.name} asks {subject} to confirm; the device must show the code {code}")
             return _judge(await _wait_for(factor, push, subject), client, address, subject)
     except NoDevice:
