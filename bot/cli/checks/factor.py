@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from bot.cli.checks.findings import Finding, is_sound
-from bot.cli.checks.findings import Verdict as Severity
+from bot.cli.checks.findings import CheckStatus, Finding, is_sound
 from bot.cli.checks.machine import check_clock
 from bot.cli.checks.settings import check_settings
 from bot.clock import Clock, utc_now
@@ -81,7 +80,7 @@ async def check_proof(settings: Settings, address: str, tell: Callable[[str], No
     """
     of_settings = [each for each in check_settings(settings) if _concerns_factor(each)]
     if not is_sound(of_settings):
-        wrong = [each.subject for each in of_settings if each.verdict is Severity.FAILED]
+        wrong = [each.subject for each in of_settings if each.status is CheckStatus.FAILED]
         return [*of_settings, Finding.skipped(PROOF, *wrong)]
     return [*of_settings, await _prove(settings, address, tell)]
 

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.cli.checks import factor, slack, sqs, texts
 from bot.cli.checks import sqlite as store
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.cli.checks.machine import check_credentials, check_name_servers
 from bot.cli.checks.settings import PEOPLE, WORDING, check_people, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
@@ -53,7 +53,7 @@ class _Checkup:
         self._patience = patience
         self._is_deep = deep
         self.of_settings = list(check_settings(settings))
-        self._faulty = {each.subject for each in self.of_settings if each.verdict is Verdict.FAILED}
+        self._faulty = {each.subject for each in self.of_settings if each.status is CheckStatus.FAILED}
         #: The wrong ones: until they are corrected, no check reaches the network as the worker does.
         self._proxies = tuple(sorted(filter(is_proxy_variable, self._faulty)))
 
@@ -73,7 +73,7 @@ class _Checkup:
                 self._run_check(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", *needs)),
                 self._run_check(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", *needs)),
             )
-            is_known = findings[0].verdict is Verdict.OK
+            is_known = findings[0].status is CheckStatus.OK
             return [
                 *findings,
                 *await self._check_responders(client, is_known=is_known),

@@ -12,7 +12,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.errors import ConfigError, TriageBotError
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
@@ -59,7 +59,7 @@ async def check_texts(
         )
     if missed := len(samples) - asked:
         detail = f"not checked: {missed} of {len(samples)} messages, windows and Homes ({why})"
-        findings.append(Finding(subject=TEXTS, verdict=Verdict.SKIPPED, detail=detail))
+        findings.append(Finding(subject=TEXTS, status=CheckStatus.SKIPPED, detail=detail))
     return findings
 
 
