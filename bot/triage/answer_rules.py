@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from bot.triage.factor_rules import REDRAW_GRACE, Ticket, could_stand, start_attempt
+from bot.triage.factor_rules import REDRAW_GRACE, ProofContext, could_stand, start_attempt
 from bot.triage.inquiry import window_key
 from bot.triage.model import (
     Answer,
@@ -87,7 +87,7 @@ def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
 
 
 def answer_question(
-    question: Question, answer: Answer, policy: Policy, ticket: Ticket | None = None
+    question: Question, answer: Answer, policy: Policy, ticket: ProofContext | None = None
 ) -> Step | Refusal | None:
     """Accept a click as an answer; None if it repeats the last choice, or if a later click was stored first.
 
@@ -103,7 +103,9 @@ def answer_question(
     return _take_answer(question, answer, policy)
 
 
-def _start_proof(question: Question, answer: Answer, ticket: Ticket, policy: Policy) -> Step | Refusal | None:
+def _start_proof(
+    question: Question, answer: Answer, ticket: ProofContext, policy: Policy
+) -> Step | Refusal | None:
     if _was_overtaken(question, answer) or _is_known(question, answer):
         return None
     if question.idle_changes >= IDLE_CHANGES_MAX:

@@ -115,7 +115,7 @@ class LookUps:
         while isinstance(found := await self._read(question, doubt), Bookmark):
             if found in doubt.passed:
                 doubt.begin_anew()
-                raise TransientError("the look-up failed: Slack's pages lead in a circle")
+                raise TransientError("the look-up failed: Slack returned the same page twice")
             doubt.passed.add(found)
             doubt.bookmark = found
         doubt.begin_anew()

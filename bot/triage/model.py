@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bot.triage.assignments import Assignment, first_assignment
 from bot.triage.event_kinds import EventFacts, EventKind
 from bot.triage.factor import Attempt, Proof, Verdict
-from bot.triage.inquiry import Inquired, Inquiry
+from bot.triage.inquiry import Inquiry, InquiryNote
 from bot.triage.outcomes import Outcome, is_human
 from bot.triage.places import Places
 
@@ -358,7 +358,7 @@ class Report:
     retracted: bool = False
     comment: str = ""
     proof: Proof | None = None  #: of a *yes*, if it was proved
-    inquiry: Inquired | None = None  #: of a note that the security team asks back
+    inquiry: InquiryNote | None = None  #: of a note that the security team asks back
     in_reply_to: int | None = None  #: the sequence of such a note: what came of it
 
     @property

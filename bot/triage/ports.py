@@ -15,7 +15,7 @@ from typing import Protocol
 from bot.errors import StoreError
 from bot.triage.answer_rules import Notice
 from bot.triage.assignments import Assignment
-from bot.triage.factor import Attempt, Polled, Push
+from bot.triage.factor import Attempt, PollResult, Push
 from bot.triage.inquiry import Inquiry
 from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.model import (
@@ -411,7 +411,7 @@ class SecondFactor(Protocol):
         there is nobody to ask, and another `PermanentError` if the provider refuses or cannot be used.
         """
 
-    async def poll(self, push_id: str, subject: str) -> Polled:
+    async def poll(self, push_id: str, subject: str) -> PollResult:
         """Ask what became of a push. `TransientError` if nothing is known: ask again.
 
         `Verdict.APPROVED` only if the provider proves that this very subject approved this very push.

@@ -25,7 +25,7 @@ from bot.triage.asking import Asker
 from bot.triage.bursts import Bursts
 from bot.triage.cards import Cards
 from bot.triage.factor import Attempt, draw_code
-from bot.triage.factor_rules import Ticket
+from bot.triage.factor_rules import ProofContext
 from bot.triage.inquiring import Inquirer
 from bot.triage.inquiry import Inquiry, Reply
 from bot.triage.listing import Listed
@@ -136,7 +136,7 @@ class TriageService:
         """
         policy = self._recorder.policy
 
-        def decide(row: Question, ticket: Ticket | None) -> Step | Refusal | None:
+        def decide(row: Question, ticket: ProofContext | None) -> Step | Refusal | None:
             return answer_question(row, answer, policy, ticket)
 
         return await self._record_click(answer, decide, _log_answer)
@@ -270,7 +270,7 @@ class TriageService:
     async def _record_click(
         self,
         click: Answer | Note,
-        decision: Callable[[Question, Ticket | None], Step | Refusal | None],
+        decision: Callable[[Question, ProofContext | None], Step | Refusal | None],
         log_it: Callable[[Question], None],
     ) -> Question | Refusal:
         question = await self._load_clicked(_Click.of(click))
@@ -300,16 +300,16 @@ class TriageService:
         return self._recorder.policy.needs_factor(question)
 
     async def _decide_proof(
-        self, question: Question, decision: Callable[[Question, Ticket | None], Step | Refusal | None]
+        self, question: Question, decision: Callable[[Question, ProofContext | None], Step | Refusal | None]
     ) -> tuple[Question | None, Step | Refusal | None]:
         """Decide about a *yes* that may have to be proved: its attempt is stored with it."""
         subject = self._recorder.policy.people.subject(question.request.user)
-        rests_until = await self._actors.asker.restores.push_rest()
+        earliest_push = await self._actors.asker.restores.earliest_push()
         code = draw_code()
 
         def decide(row: Question, last: Attempt | None) -> Step | Refusal | None:
             lag = self._recorder.clock.lag
-            ticket = Ticket(subject=subject, code=code, last=last, lag=lag, rests_until=rests_until)
+            ticket = ProofContext(subject=subject, code=code, last=last, lag=lag, earliest_push=earliest_push)
             return decision(row, ticket)
 
         return await self._recorder.decide_proof(question, subject, decide)

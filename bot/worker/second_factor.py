@@ -22,7 +22,7 @@ from bot.redaction import Secret
 from bot.settings.parameter_store import fetch_secret
 from bot.settings.settings import Settings
 from bot.slack.client import proxy_for
-from bot.triage.factor import Polled, Push
+from bot.triage.factor import PollResult, Push
 from bot.triage.log_events import log_event
 from bot.worker.descriptors import count_allowed_calls, descriptor_limit
 from bot.worker.log import hide_in_log
@@ -79,7 +79,7 @@ class WatchedFactor:
         self._refused = None
         return push
 
-    async def poll(self, push_id: str, subject: str) -> Polled:
+    async def poll(self, push_id: str, subject: str) -> PollResult:
         """See the port `SecondFactor`."""
         try:
             factor = self._require()
@@ -110,7 +110,7 @@ class WatchedFactor:
         try:
             if self._factor is None:
                 self._factor = await self._open()
-            await self._factor.look()
+            await self._factor.refresh()
         except TriageBotError as error:
             self._may_pass = isinstance(error, TransientError)
             return str(error)
@@ -194,5 +194,5 @@ def _open_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
 
 
 def _make_ciba(client: Client, session: aiohttp.ClientSession, clock: Clock) -> Ciba:
-    room = count_allowed_calls(descriptor_limit(), most=CONCURRENT_CALLS_MAX)
-    return Ciba(client, Calls(session, proxy_for=proxy_for, room=room), clock=clock)
+    concurrency = count_allowed_calls(descriptor_limit(), most=CONCURRENT_CALLS_MAX)
+    return Ciba(client, Calls(session, proxy_for=proxy_for, concurrency=concurrency), clock=clock)

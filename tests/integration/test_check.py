@@ -34,7 +34,7 @@ class Shown:
     text: str
 
     def about(self, subject: str) -> str:
-        """Return the finding's verdict and detail, and what stands below them."""
+        """Return the finding's status and detail, and what stands below them."""
         lines = self.text.splitlines()
         start = next(index for index, line in enumerate(lines) if line[11:].startswith(f"{subject}  "))
         below = next(index for index in range(start + 1, len(lines)) if not lines[index].startswith(" "))
@@ -100,8 +100,8 @@ async def test_where_all_is_well_it_says_so_exits_0_and_changes_nothing(
         assert shown.code == 0, shown.text
         assert shown.text.endswith("\n\n28 ok.\n")
         assert "bot triagebot (U0TRIAGEBOT) in Sandbox (T0SANDBOX01)" in shown.about("bot token")
-        verdict, *facts = shown.about("request queue").splitlines()
-        assert verdict.endswith("1 visible, 0 in flight, 1 delayed")
+        line, *facts = shown.about("request queue").splitlines()
+        assert line.endswith("1 visible, 0 in flight, 1 delayed")
         name = url.rpartition("/")[2]
         assert facts == [f"URL  {url}", f"ARN  arn:aws:sqs:us-west-2:123456789012:{name}"]
         assert here.environment["DEAD_LETTER_QUEUE_URL"] in shown.about("dead-letter queue")
@@ -248,7 +248,7 @@ async def test_without_a_dead_letter_queue_it_warns(tmp_path: Path) -> None:
     assert finding.remedy == "create a queue and put its URL into DEAD_LETTER_QUEUE_URL"
 
 
-#: What is in the file and who may read it; the verdict, the detail and the remedy.
+#: What is in the file and who may read it; the status, the detail and the remedy.
 ENV_FILES: dict[str, tuple[bytes, int, CheckStatus, str, str]] = {
     "unknown": (
         b"SLACK_BOT_TOKNE=xoxb-misspelt\n",
@@ -270,14 +270,14 @@ ENV_FILES: dict[str, tuple[bytes, int, CheckStatus, str, str]] = {
 
 @pytest.mark.parametrize("fault", ENV_FILES)
 async def test_what_is_wrong_with_the_env_file_is_a_finding(tmp_path: Path, fault: str) -> None:
-    content, mode, verdict, detail, remedy = ENV_FILES[fault]
+    content, mode, status, detail, remedy = ENV_FILES[fault]
     path = tmp_path / ".env"
     path.write_bytes(content)
     path.chmod(mode)
 
     finding = next(each for each in await check_everything(settings(tmp_path)) if each.subject == "settings")
 
-    assert finding.status is verdict
+    assert finding.status is status
     assert detail in finding.detail
     assert finding.remedy.startswith(f"{remedy}{path}" if fault == "open" else remedy)
 
@@ -329,7 +329,7 @@ async def test_wrong_wording_is_named_with_its_key(tmp_path: Path, text: str, de
 
 
 @pytest.mark.parametrize(
-    ("text", "verdict", "detail"),
+    ("text", "status", "detail"),
     [
         ("", CheckStatus.OK, "looked up by the addresses of the requests"),
         ('[people]\n"ada@mozilla.com" = "ada"', CheckStatus.FAILED, "[people] \"ada@mozilla.com\" is 'ada'"),

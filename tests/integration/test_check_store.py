@@ -217,7 +217,7 @@ def test_a_missing_folder_is_to_be_made_unless_the_service_makes_it_at_its_first
 
 
 @pytest.mark.parametrize(
-    ("free", "verdict"),
+    ("free", "status"),
     [(FULL_BYTES - 1, CheckStatus.FAILED), (FULL_BYTES, CheckStatus.WARNING), (ROOMY_BYTES, CheckStatus.OK)],
 )
 def test_a_disk_without_room_is_told_before_it_is_full(

@@ -18,8 +18,8 @@ from bot.settings.alerts import load_alert_policies
 from bot.settings.people import load_people_rules
 from bot.settings.proxies import is_proxy_variable
 from bot.settings.settings import Settings
-from bot.triage.factor import Polled, Push, Verdict, draw_code
-from bot.triage.factor_rules import ASKED_FOR, LASTS_MAX
+from bot.triage.factor import PollResult, Push, Verdict, draw_code
+from bot.triage.factor_rules import POLL_GRACE, PUSH_LIFETIME_MAX
 from bot.triage.policy import Factor
 from bot.worker.second_factor import make_client, open_ciba
 
@@ -110,10 +110,10 @@ async def _prove(settings: Settings, address: str, tell: Callable[[str], None]) 
         return Finding.failed(PROOF, str(error), remedy)
 
 
-async def _wait_for(factor: Ciba, push: Push, subject: str) -> Polled:
+async def _wait_for(factor: Ciba, push: Push, subject: str) -> PollResult:
     """Poll until the provider says what became of a push, or the push must be dead."""
-    interval, left = push.interval, min(push.lasts, LASTS_MAX) + ASKED_FOR
-    polled = Polled(verdict=Verdict.UNAVAILABLE, detail="the provider cannot be reached any more")
+    interval, left = push.interval, min(push.lifetime, PUSH_LIFETIME_MAX) + POLL_GRACE
+    polled = PollResult(verdict=Verdict.UNAVAILABLE, detail="the provider cannot be reached any more")
     while left > timedelta(0):
         await asyncio.sleep(interval.total_seconds())
         left -= interval
@@ -127,7 +127,7 @@ async def _wait_for(factor: Ciba, push: Push, subject: str) -> Polled:
     return polled
 
 
-def _judge(polled: Polled, client: Client, address: str, subject: str) -> Finding:
+def _judge(polled: PollResult, client: Client, address: str, subject: str) -> Finding:
     if polled.verdict is Verdict.APPROVED:
         return Finding.ok(PROOF, f"given by {polled.who}, the provider's name for {address}")
     if polled.verdict is Verdict.OTHER_PERSON:

@@ -24,11 +24,11 @@ SCHEMA_VERSION = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Step:
-    """What upgrades a schema to the next. Nothing that is there changes: a row keeps its meaning."""
+    """What upgrades a schema to the next version. Existing columns keep their meaning."""
 
     tables: Sequence[str] = ()  #: created as `schema.sql` has them, with their indexes
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)  #: added, by table
-    indexes: Sequence[str] = ()  #: created on tables that were there
+    indexes: Sequence[str] = ()  #: created on existing tables
 
 
 #: The step that upgrades each earlier schema to the next.
@@ -102,7 +102,7 @@ _WAY_ON = "start once with `triage-bot run --restored`: the worker then looks in
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenFile:
-    """An open store: its connection, what it knows of its past, and how to open the file once more."""
+    """An open store: its connection, its past, and how to reopen the file."""
 
     connection: sqlite3.Connection
     past: Past
@@ -117,7 +117,7 @@ class Inspection:
     past: PastRow | None = None
     notes: Notes = None
     corruption: str = ""  #: what is corrupt; "" if nothing is, or if nothing was checked
-    has_foreign_log: bool = False  #: the log next to a backup is of the store that it was made from
+    has_foreign_log: bool = False  #: the log next to a backup is that of the store it was made from
 
     @property
     def doubt(self) -> str:
@@ -228,7 +228,7 @@ def _is_replayed_into_backup(path: Path, past: PastRow) -> bool:
 
 
 def refusal_of(path: Path, doubt: str) -> str:
-    """Return the sentence for a store that is not what it was, and the way on."""
+    """Return the error for a store that is not what it was, with the remedy."""
     if doubt == BACKUP:
         return f"the store {path} is not what it was: {doubt}; {_WAY_ON}"
     why = f"{doubt}. {_HARMLESS}".replace("NAME.head", head_path(path).name)
