@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final
 
 from bot.errors import TriageBotError, Undeliverable
 from bot.triage import inquiry_rules, responder_rules
@@ -17,7 +16,7 @@ from bot.triage.assignments import AssignmentKind, CardClick
 from bot.triage.inquiring import Inquirer, log_inquiry
 from bot.triage.inquiry import Inquiry
 from bot.triage.inquiry_rules import InquiryDraft
-from bot.triage.log_events import Event, log_event, log_question
+from bot.triage.log_events import log_event, log_question
 from bot.triage.model import Person, Question, Step
 from bot.triage.places import Places
 from bot.triage.ports import Messenger
@@ -27,12 +26,6 @@ log = logging.getLogger(__name__)
 
 #: How long to wait for Slack to say who is to receive an alert. Slack gives a window three seconds.
 RECEIVER_TIMEOUT = timedelta(seconds=2)
-
-_EVENTS: Final[Mapping[AssignmentKind, Event]] = {
-    AssignmentKind.TAKEN: "alert.taken",
-    AssignmentKind.HANDED_OVER: "alert.handed_over",
-    AssignmentKind.RELEASED: "alert.released",
-}
 
 
 class Responders:
@@ -167,4 +160,10 @@ class Responders:
 
 def _log_assignment(question: Question) -> None:
     last = question.handled[-1]
-    log_question(log.info, _EVENTS[last.kind], question, by=last.by, slack_id=last.to)
+    fields = {"by": last.by, "slack_id": last.to}
+    if last.kind is AssignmentKind.TAKEN:
+        log_question(log.info, "alert.taken", question, **fields)
+    elif last.kind is AssignmentKind.HANDED_OVER:
+        log_question(log.info, "alert.handed_over", question, **fields)
+    else:
+        log_question(log.info, "alert.released", question, **fields)
