@@ -1,4 +1,4 @@
-"""Writes exports, and reads them back to say what is missing in them or changed."""
+"""Writes exports, and verifies them: says what is missing or changed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bot.triage.restore_rules import SEQUENCE_STEP
 from bot.triage.trail import UNKNOWN, encode_canonical, hash_of, hash_of_report
 from bot.worker.export_lines import FORMAT, last_line
 
-#: What the hash of an event covers, in this order.
+#: The keys of an event that its hash covers, in this order.
 _OF_EVENT = ("identifier", "version", "at", "event", "facts", "previous")
 
 
 @dataclass(kw_only=True)
 class Verification:
-    """What came of reading an export: how much is in it, what is wrong with it, and where it has gaps."""
+    """The result of verifying an export: how much is in it, what is wrong with it, and where it has gaps."""
 
     alerts: int = 0
     events: int = 0
@@ -28,7 +28,7 @@ class Verification:
 
 
 def export_bytes(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """Yield the lines of an export as they are written, and then its last."""
+    """Yield the lines of an export as bytes, with a last line that has their hash."""
     digest, count = sha256(), 0
     for line in lines:
         written = _encode_line(line)
@@ -39,9 +39,10 @@ def export_bytes(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
 
 
 def verify_export(written: Iterable[bytes], hashes: Collection[str] | None = None) -> Verification:
-    """Read the lines of an export, each with its line end; name what is missing or changed. Raises nothing.
+    """Verify the lines of an export, each with its line end. Raises nothing.
 
-    `hashes`, if given, are those of the reports that MozDef has: all that were sent, and no others.
+    `hashes`, if given, are those of the reports that MozDef has. It should have all that were sent, and no
+    others.
     """
     reader = _Reader(hashes)
     digest, count, held = sha256(), 0, b""
@@ -58,7 +59,7 @@ def verify_export(written: Iterable[bytes], hashes: Collection[str] | None = Non
 
 
 def _is_skip(number: int, promised: object) -> bool:
-    """Whether a restore has skipped sequences, up to the next hundred: see `restore_rules.make_unsure`."""
+    """Whether a restore has skipped sequences up to the next hundred: see `restore_rules.make_unsure`."""
     return isinstance(promised, int) and promised > number and promised % SEQUENCE_STEP == 0
 
 
@@ -68,7 +69,7 @@ def _encode_line(line: Mapping[str, Any]) -> bytes:
 
 @dataclass(kw_only=True)
 class _Alert:
-    """The alert whose lines are being read: what its own line promises, and what has come so far."""
+    """The alert whose lines are being read: what its own line promises, and what was read so far."""
 
     identifier: str
     promised: Mapping[str, Any]
@@ -79,7 +80,10 @@ class _Alert:
 
 
 class _Reader:
-    """Reads lines one by one. A line that contradicts itself is a fault; what it says of others is used."""
+    """Reads lines one by one.
+
+    A line whose hash is wrong is a fault, but what it says about others is used.
+    """
 
     def __init__(self, hashes: Collection[str] | None) -> None:
         self.result = Verification()
@@ -109,7 +113,7 @@ class _Reader:
         self.add_fault(f"line {number} is not as it was written")
 
     def finish(self) -> None:
-        """Judge the last alert, and what MozDef has besides."""
+        """Check the last alert, and which hashes of MozDef's were not found."""
         self._close_alert()
         for unseen in sorted(self._unseen):
             self.add_fault(f"no report here has the hash {unseen}, which MozDef has")
@@ -126,7 +130,7 @@ class _Reader:
         identifier = str(line["identifier"])
         self._check_seal(f"line {number}: the line of alert {identifier!r}", line)
         if number == 1:
-            self.add_fault("the first line, which says what time the export is about, is missing")
+            self.add_fault("the first line, which names the period of the export, is missing")
         if identifier in self._seen:
             self.add_fault(f"line {number}: alert {identifier!r} is here twice")
         self._seen.add(identifier)
@@ -174,7 +178,7 @@ class _Reader:
         alert.last_report = told.get("hash")
 
     def _compare(self, name: str, proof: str | None, *, was_sent: bool) -> None:
-        """Compare a report with MozDef's list; one of a release that keeps no trail has no hash."""
+        """Compare a report with MozDef's hashes. A report of a release without a trail has none."""
         if self._hashes is None or proof is None:
             return
         self._unseen.discard(proof)
