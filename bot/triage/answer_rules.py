@@ -60,7 +60,7 @@ class Refusal(StrEnum):
 
 
 class Unfinished(StrEnum):
-    """What failed after a click that was taken; the clicker is told."""
+    """What failed after a click that was stored. The person who clicked is told."""
 
     MESSAGE = "message"
     WINDOW = "window"
@@ -69,7 +69,7 @@ class Unfinished(StrEnum):
     REPLY_WINDOW = "reply_window"
 
 
-#: What a clicker may be told, in words of `messages.toml`.
+#: What a person who clicked may be told; the words are in `messages.toml`.
 Notice = Refusal | Unfinished
 
 
@@ -143,7 +143,7 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal |
         return Refusal.OTHER_WORKSPACE
     if not question.is_for(note.slack_id):
         return Refusal.OTHER_PERSON
-    if question.said is None or question.standing is None:  # a *yes* that is not proved is no answer yet
+    if question.said is None or question.standing is None:  # a *yes* that is not proved is not an answer yet
         return Refusal.NOT_ANSWERED
     key = note_key(note)
     if key in question.note_keys:

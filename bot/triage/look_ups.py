@@ -49,7 +49,7 @@ class _Doubt:
     since: datetime | None  #: of the claim; another claim of the same row is another doubt
     look_at: timedelta  #: by `Clock.monotonic`
     missed: bool = False
-    bookmark: Bookmark | None = None  #: of the look that is under way
+    bookmark: Bookmark | None = None  #: of the look in progress
     passed: set[Bookmark] = field(default_factory=set)  #: every bookmark of that look
 
     def begin_anew(self) -> None:

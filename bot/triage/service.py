@@ -74,15 +74,15 @@ class Actors:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Click:
-    """What was clicked, and by whom, as far as it helps to find a question that the store has lost."""
+    """What was clicked and by whom, if it helps to find a question that the store has lost."""
 
     ref: str
-    slack_id: str  #: of somebody who may be the person asked; "": of somebody else
+    slack_id: str  #: of who clicked, if they may be the person asked; "": they are not
     message_ref: MessageRef | None = None  #: the question's message; None: that is not known
 
     @classmethod
     def of(cls, click: Answer | Note) -> Self:
-        """Return it for a click on a question, or on what belongs to it."""
+        """Return the origin of a click on a question, or on one of its windows."""
         return cls(
             ref=click.ref,
             slack_id=click.slack_id if click.same_workspace else "",
@@ -147,11 +147,11 @@ class TriageService:
         return await self._record_click(note, lambda row, _: add_note(row, note, policy), _log_note)
 
     async def find_inquiry(self, click: Reply) -> Inquiry | Refusal:
-        """Return the inquiry to which somebody wants to reply. Raises as `answer` does."""
+        """Return the inquiry that somebody wants to reply to. Raises as `answer` does."""
         return await self._actors.inquirer.find(click)
 
     async def reply(self, reply: Reply) -> Question | Refusal:
-        """Accept a reply to what the security team has asked. Returns and raises as `answer` does."""
+        """Accept a reply to an inquiry. Returns and raises as `answer` does."""
         return await self._actors.inquirer.reply(reply)
 
     async def find(self, ref: str) -> Question | None:
