@@ -28,7 +28,7 @@ SETTINGS = "correct the settings FACTOR_… (docs/reference.md)"
 NETWORK = (
     "check FACTOR_ISSUER, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; SSL_CERT_FILE for a private CA)"
 )
-PROVIDER = "correct the client at the provider: it must offer CIBA in poll mode and a client for this bot"
+PROVIDER = "correct this at the provider: it must offer CIBA in poll mode, and have a client for this bot"
 
 Load = Callable[..., Settings]
 
@@ -221,13 +221,13 @@ async def test_where_somebody_else_approves_both_are_shown_with_the_entry_that_w
         (
             (400, {"error": "expired_token"}),
             "not given (timed out",
-            "the person did nothing: ask them to have their device at hand, and try again",
+            "the person did not respond: ask them to have their device at hand, and try again",
         ),
         ((400, {"error": "invalid_grant"}), "not given (lost", PROVIDER),
         (
             (200, {"id_token": "x"}),
             "not given (unavailable: the ID token is not valid",
-            "correct that at the provider, or change FACTOR_SUBJECT_CLAIM and FACTOR_SCOPE",
+            "correct this at the provider, or change FACTOR_SUBJECT_CLAIM and FACTOR_SCOPE",
         ),
     ],
 )

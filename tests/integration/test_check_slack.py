@@ -298,10 +298,10 @@ async def test_responders_who_could_handle_no_alert_are_named_each_with_why() ->
         finding = await judge(world, "U0RADIAP009", *unfit)
 
     assert finding.status is CheckStatus.WARNING
-    assert finding.detail.startswith("nobody can hand an alert over to ")
+    assert finding.detail.startswith("no alert can be handed over to ")
     assert finding.detail.endswith(
         "U0CHARLE005 (deactivated), U0DEPLOY006 (a bot), U0HEDYLA007 (a guest), U0NOBODY999 (user_not_found),"
-        " U0STRANG008 (from elsewhere)"
+        " U0STRANG008 (from another organisation)"
     )
     assert "U0RADIAP009" not in finding.detail
     assert "correct RESPONDERS: ids of active members of this workspace" in finding.remedy

@@ -61,7 +61,7 @@ async def test_slack_takes_the_texts_that_ship_and_is_asked_once_about_each() ->
         [finding] = await look(world)
 
     assert (finding.subject, finding.status) == (TEXTS, CheckStatus.OK)
-    assert finding.detail == f"Slack takes all {ALL} messages, windows and Homes it was asked about"
+    assert finding.detail == f"Slack accepts all {ALL} messages, windows and Homes it was asked about"
     assert len(received) == ALL == len({str(each) for each in received})
     assert {verb for verb, _ in received} == {"POST"}
     for _, [(kind, content)] in ((verb, body.items()) for verb, body in received):
@@ -83,7 +83,7 @@ async def test_a_text_that_is_too_long_for_slack_is_named_with_file_table_and_ke
     assert finding.status is CheckStatus.FAILED
     where = f"{tmp_path / 'messages.toml'}: [question] ask"
     assert finding.detail == f"{where} is refused: Slack says must be less than 13201 characters in all"
-    assert finding.remedy == "change this text so that Slack takes it with the longest values"
+    assert finding.remedy == "change this text so that Slack accepts it with the longest values"
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ async def test_fifty_calls_are_the_most(tmp_path: Path) -> None:
 
     assert f"all {CALLS_MAX} messages" in fine.detail
     missed = f"{ALL + 50 - CALLS_MAX} of {ALL + 50} messages, windows and Homes"
-    assert skipped.detail == f"not checked: {missed} (50 are the most of one check)"
+    assert skipped.detail == f"not checked: {missed} (one check asks about 50 at most)"

@@ -1,4 +1,4 @@
-"""Checks the second factor: discovery, keys and clock of its provider; and on request one real proof."""
+"""Checks the second factor: its provider, and on request a real proof."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ PROOF = "proof"
 _NETWORK = (
     "check FACTOR_ISSUER, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; SSL_CERT_FILE for a private CA)"
 )
-_PROVIDER = "correct the client at the provider: it must offer CIBA in poll mode and a client for this bot"
+_PROVIDER = "correct this at the provider: it must offer CIBA in poll mode, and have a client for this bot"
 
-#: What a proof that failed needs.
+#: The remedies for a proof that failed.
 _REMEDIES = {
     Verdict.REFUSED: "the person refused on their device: there is nothing to correct",
     Verdict.FRAUD: "the person reported a fraud: find out whether they expected this check",
-    Verdict.TIMED_OUT: "the person did nothing: ask them to have their device at hand, and try again",
+    Verdict.TIMED_OUT: "the person did not respond: ask them to have their device at hand, and try again",
     Verdict.LOST: _PROVIDER,
-    Verdict.UNAVAILABLE: "correct that at the provider, or change FACTOR_SUBJECT_CLAIM and FACTOR_SCOPE",
+    Verdict.UNAVAILABLE: "correct this at the provider, or change FACTOR_SUBJECT_CLAIM and FACTOR_SCOPE",
 }
 
 
 async def check_factor(settings: Settings) -> Sequence[Finding]:
-    """Judge the provider; nothing where none is set and none is needed. Raises nothing."""
+    """Judge the provider; no findings if none is set and none is needed. Raises nothing."""
     needed = _list_labels(settings)
     if not settings.factor_issuer and not needed:
         return []
@@ -70,13 +70,13 @@ async def _check_provider(factor: Ciba) -> Sequence[Finding]:
         keys = await factor.keys()
     except TriageBotError as error:
         return [found, Finding.failed(KEYS, str(error), _PROVIDER), *clock]
-    return [found, Finding.ok(KEYS, f"{len(keys.keys)}, of {factor.name}"), *clock]
+    return [found, Finding.ok(KEYS, f"{len(keys.keys)} of {factor.name}"), *clock]
 
 
 async def check_proof(settings: Settings, address: str, tell: Callable[[str], None]) -> Sequence[Finding]:
-    """Let the person with this address prove something once; `tell` says how. Raises nothing.
+    """Ask the person with this address for one real proof; `tell` says what they have to do. Raises nothing.
 
-    What is wrong with the settings comes first; a wrong one that this needs leaves the proof out.
+    Problems of the settings come first. If one of them concerns the proof, it is skipped.
     """
     of_settings = [each for each in check_settings(settings) if _concerns_factor(each)]
     if not is_sound(of_settings):
@@ -111,7 +111,7 @@ async def _prove(settings: Settings, address: str, tell: Callable[[str], None]) 
 
 
 async def _wait_for(factor: Ciba, push: Push, subject: str) -> PollResult:
-    """Poll until the provider says what became of a push, or the push must be dead."""
+    """Poll until the provider gives the result of a push, or the push must have expired."""
     interval, left = push.interval, min(push.lifetime, PUSH_LIFETIME_MAX) + POLL_GRACE
     polled = PollResult(verdict=Verdict.UNAVAILABLE, detail="the provider cannot be reached any more")
     while left > timedelta(0):
@@ -143,7 +143,7 @@ def _judge(polled: PollResult, client: Client, address: str, subject: str) -> Fi
 
 
 def _list_labels(settings: Settings) -> Sequence[str]:
-    """Return the kinds of alerts that need a proof; none if alerts.toml is wrong: another check says so."""
+    """Return the labels that need a proof; none if alerts.toml is invalid, which another check reports."""
     try:
         alerts = load_alert_policies(settings.config_dir)
     except ConfigError:

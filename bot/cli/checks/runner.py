@@ -25,7 +25,7 @@ from bot.slack.client import open_session, web_client
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
-#: The time limit of each check. They run concurrently, but for the texts, which need the bot token: so the
+#: The time limit of each check. They run concurrently, except for those that need the bot token first: so the
 #: command takes about twice as long at most.
 PATIENCE = timedelta(seconds=10)
 
@@ -54,7 +54,7 @@ class _Checkup:
         self._is_deep = deep
         self.of_settings = list(check_settings(settings))
         self._faulty = {each.subject for each in self.of_settings if each.status is CheckStatus.FAILED}
-        #: The wrong ones: until they are corrected, no check reaches the network as the worker does.
+        #: The wrong proxy variables. With them no check would reach the network as the worker does.
         self._proxies = tuple(sorted(filter(is_proxy_variable, self._faulty)))
 
     def check_wording(self) -> Sequence[Finding]:
@@ -98,7 +98,7 @@ class _Checkup:
         wrong = [name for name in self._faulty if name.startswith("FACTOR_")]
         needs = ("CONFIG_DIR", *sorted(wrong), *self._proxies)
         if not (self._settings.factor_issuer or wrong) and self._faulty.intersection(needs):
-            return []  # it is not used, as far as anybody knows
+            return []  # as far as is known, it is not used
         return await self._run_check(
             factor.SUBJECT, partial(factor.check_factor, self._settings), needs=needs
         )
