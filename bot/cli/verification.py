@@ -199,7 +199,7 @@ class _Reader:
         for what, number in found.items():
             promised = alert.promised[what]
             if what == "reports" and _is_skip(number, promised):
-                self.result.gaps.append(f"alert {alert.identifier!r} goes on with report {promised}")
+                self.result.gaps.append(f"alert {alert.identifier!r} continues with report {promised}")
             elif promised != number:
                 self.add_fault(f"alert {alert.identifier!r} has {number} {what} here, and had {promised}")
         ends = {"lastEvent": alert.last_event, "lastReport": alert.last_report}

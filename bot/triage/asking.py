@@ -195,7 +195,7 @@ class Asker:
             raise
 
     async def _give_up_stale(self, claimed: Question, since: timedelta) -> bool:
-        """Give up a claim that grew old while this process, or the machine, stood still: another worker may
+        """Give up a claim that grew old while this process, or the machine, was frozen: another worker may
         have taken over.
         """
         now = self._clock()

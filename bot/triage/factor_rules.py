@@ -33,7 +33,7 @@ PUSH_LIFETIME_MAX: Final = timedelta(seconds=300)
 #: for a slot and take 40 s.
 LOST_AFTER: Final = PUSH_LIFETIME_MAX + timedelta(seconds=135)
 
-#: How long to go on polling after a push has expired.
+#: How long to continue polling after a push has expired.
 POLL_GRACE: Final = timedelta(seconds=30)
 
 #: How long a worker holds an attempt; after that another may take it over.

@@ -117,7 +117,7 @@ class WatchedFactor:
         except Exception as error:
             self._may_pass = False
             log.exception("the provider of the second factor cannot be checked")
-            return f"{type(error).__name__}, which is a fault of this program: see the log"
+            return f"{type(error).__name__}, which is a bug of this program: see the log"
         return ""
 
     def _require(self) -> Ciba:

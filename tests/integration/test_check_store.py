@@ -166,7 +166,7 @@ def test_a_deep_look_finds_what_is_corrupt_outside_of_questions_and_reports(tmp_
     ("fault", "words"),
     [
         (Path.unlink, "gone or empty"),
-        (lambda path: head_path(path).unlink(), "bot.db.head, which belongs beside it, is missing"),
+        (lambda path: head_path(path).unlink(), "bot.db.head, which belongs next to it, is missing"),
     ],
 )
 def test_a_store_that_is_not_what_it_was_names_what_is_missing_and_the_way_on(

@@ -80,8 +80,8 @@ async def test_a_store_that_was_taken_from_its_worker_is_told_by_it(tmp_path: Pa
     assert findings["store"].status is CheckStatus.FAILED
     assert "was removed or replaced while the worker runs" in findings["store"].detail
     assert findings["store"].remedy == (
-        "the worker ends once it has written triage-bot.db.rescue beside it: put that in its place, and start"
-        " once with `triage-bot run --restored`"
+        "the worker ends once it has written triage-bot.db.rescue next to it: put that in its place, and"
+        " start once with `triage-bot run --restored`"
     )
 
 

@@ -58,7 +58,7 @@ def held_by_worker_finding(url: str, trouble: str, *, is_replaced: bool = False)
     path = store_path(url)
     if is_replaced:
         remedy = (
-            f"the worker ends once it has written {path.name}.rescue beside it: put that in its place, and"
+            f"the worker ends once it has written {path.name}.rescue next to it: put that in its place, and"
             " start once with `triage-bot run --restored`"
         )
         return Finding.failed(SUBJECT, f"{path}: {trouble}", remedy)

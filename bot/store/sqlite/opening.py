@@ -141,7 +141,7 @@ def open_file(
         is_bound = not found.doubt
         identity = new_identity()
         if found.notes and found.past is None and is_bound:
-            identity = found.notes[0].identity  # of a creation that broke off
+            identity = found.notes[0].identity  # of a creation that was interrupted
         if is_bound and (head is None or (found.past and found.past.replaces)):
             known = found.past or Note(identity=identity, commits=0)
             made = Head.make(head_path(path), Note(identity=known.identity, commits=known.commits))
@@ -373,7 +373,7 @@ def _statements_of(tables: Sequence[str]) -> list[str]:
 def foreign_log_refusal(path: Path) -> str:
     """Return the sentence for a backup next to a log that is not its own, and the remedy."""
     log = log_path(path).name
-    return f"the store {path} is a backup, and {log} beside it is not its own; remove {log}"
+    return f"the store {path} is a backup, and {log} next to it belongs to another store; remove {log}"
 
 
 def _require_file(path: Path, *, create: bool) -> None:

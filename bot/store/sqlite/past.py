@@ -68,7 +68,7 @@ def mark_as_backup(connection: sqlite3.Connection) -> None:
 
 
 def find_doubt(row: PastRow | None, notes: Notes, *, has_tables: bool) -> str:
-    """Say why a store is not what it was; "" if it is, or if its creation or restore broke off.
+    """Say why a store is not what it was; "" if it is, or if its creation or restore was interrupted.
 
     `row` is None where the store has no identity, or no tables at all.
     """
@@ -77,9 +77,9 @@ def find_doubt(row: PastRow | None, notes: Notes, *, has_tables: bool) -> str:
     if row and row.replaces and row.replaces == describe(notes):
         return ""
     if notes is None:
-        return "NAME.head, which belongs beside it, is missing" if row else ""
+        return "NAME.head, which belongs next to it, is missing" if row else ""
     if not notes:
-        return "NAME.head, beside it, is damaged"
+        return "NAME.head next to it is damaged"
     if row:
         return _compare(row, notes)
     kind = "it has no identity" if has_tables else "it is gone or empty"
