@@ -1,3 +1,3 @@
-"""Triage bot: asks people in Slack whether a security alert was them, and tells MozDef what they said."""
+"""Triage bot: asks people in Slack whether they caused a security alert, and tells MozDef their answers."""
 
 __version__ = "1.0.0"

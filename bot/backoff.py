@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
@@ -72,6 +73,17 @@ async def pause(*events: asyncio.Event, seconds: float | None = None) -> None:
     finally:
         for wait in waits:
             wait.cancel()
+
+
+@contextmanager
+def when_set(event: asyncio.Event, act: Callable[[], object]) -> Iterator[None]:
+    """Call `act` when the event is set while the block runs, and once more at its end."""
+    waiting = asyncio.create_task(event.wait())
+    waiting.add_done_callback(lambda _: act())
+    try:
+        yield
+    finally:
+        waiting.cancel()
 
 
 async def pause_to_beat(*events: asyncio.Event, every: timedelta) -> None:

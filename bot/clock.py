@@ -241,7 +241,7 @@ class Clock:
 def _describe(near: dict[Service, _Bound]) -> str:
     if near:
         return f"near that of {next(iter(near))}, which counts"
-    return "near neither: the time goes on as before"
+    return "near neither: the time continues as before"
 
 
 def is_expired_certificate(error: BaseException | None) -> bool:

@@ -1,7 +1,7 @@
-"""The rooms of the house and which way is down, as docs/architecture.md draws it: read off every import.
+"""The packages of `bot/`, their layers and their dependencies, as docs/architecture.md draws them.
 
-A room is a folder of `bot/` with all that is in it, or a module that lies beside the folders. An import
-counts wherever it stands: within a function, and for types alone, too.
+A package is a folder of `bot/` with all that is in it, or a module next to the folders. Every import counts,
+also one within a function or for types alone.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "bot"
 
-#: What lies in a folder, the lowest floor first. Imports lead down: never up, and nowhere on the same floor.
-HOUSE = (
+#: The layers, the lowest first. A package imports only from layers below its own.
+LAYERS = (
     {"__init__", "errors", "redaction", "printable", "threads", "backoff", "clock", "sandbox"},
     {"triage", "aws"},
     {"settings", "slack", "sqs", "store", "factor"},
@@ -26,8 +26,8 @@ HOUSE = (
     {"__main__"},
 )
 
-#: Likewise for the folders whose insides have an order; what is on one floor may use each other there.
-STAIRS = {
+#: The layers within these packages. Here modules of one layer may also import each other.
+INNER_LAYERS = {
     "slack/render": (
         {"blocks", "marks", "text"},
         {"rich_text", "templates"},
@@ -82,14 +82,14 @@ STAIRS = {
     ),
 }
 
-#: What the house may have at the most, so that one can have all of it in mind.
-ENTRIES_MAX, ROOMS_MAX, FLOORS_MAX, ARROWS_MAX = 16, 18, 7, 57
+#: Limits that keep the structure small enough to remember. `DEPTH_MAX` is of the longest chain of imports.
+ENTRIES_MAX, PACKAGES_MAX, DEPTH_MAX, DEPENDENCIES_MAX = 16, 18, 7, 57
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 500, 50
 
 MODULES = sorted(ROOT.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in MODULES})
 
-Arrow = tuple[str, str]
+Dependency = tuple[str, str]  # the importer, and what it imports
 
 
 def name_of(path: Path) -> str:
@@ -120,8 +120,8 @@ def files_of(name: str) -> Iterator[Path]:
         names.pop()
 
 
-def arrows_in(folder: Path) -> set[Arrow]:
-    """Return which entries of a folder, by their names, import which."""
+def dependencies_in(folder: Path) -> set[Dependency]:
+    """Return which entries of a folder import which others, by name."""
     inside = [path for path in MODULES if path.is_relative_to(folder)]
     found = {
         (entry(path, folder), entry(imported, folder))
@@ -129,7 +129,7 @@ def arrows_in(folder: Path) -> set[Arrow]:
         for imported in imports_of(path)
         if imported.is_relative_to(folder)
     }
-    return {(upper, lower) for upper, lower in found if upper != lower}
+    return {(importer, imported) for importer, imported in found if importer != imported}
 
 
 def entry(path: Path, folder: Path) -> str:
@@ -140,54 +140,55 @@ def entries_of(folder: Path) -> set[str]:
     return {entry(path, folder) for path in MODULES if path.is_relative_to(folder)}
 
 
-def height(room: str, arrows: Collection[Arrow]) -> int:
-    """Return how many floors a room needs: its own, and those of the longest way down from it."""
-    return 1 + max((height(lower, arrows) for upper, lower in arrows if upper == room), default=0)
+def depth(package: str, dependencies: Collection[Dependency]) -> int:
+    """Return the length of the longest chain of imports that begins at a package, itself included."""
+    below = (depth(imported, dependencies) for importer, imported in dependencies if importer == package)
+    return 1 + max(below, default=0)
 
 
-def circle_among(arrows: Collection[Arrow]) -> set[Arrow]:
-    """Return the arrows that are left when those that lead to the ground are taken away, again and again."""
-    left = set(arrows)
-    while grounded := {arrow for arrow in left if arrow[1] not in {upper for upper, _ in left}}:
-        left -= grounded
+def cycles_among(dependencies: Collection[Dependency]) -> set[Dependency]:
+    """Return the dependencies that are part of a cycle, or lead to one."""
+    left = set(dependencies)
+    while acyclic := {each for each in left if each[1] not in {importer for importer, _ in left}}:
+        left -= acyclic
     return left
 
 
-def test_imports_lead_down_from_room_to_room() -> None:
-    floor_of = {room: number for number, rooms in enumerate(HOUSE) for room in rooms}
+def test_packages_import_only_from_lower_layers() -> None:
+    layer_of = {package: number for number, layer in enumerate(LAYERS) for package in layer}
 
-    wrong = [arrow for arrow in arrows_in(ROOT) if floor_of[arrow[1]] >= floor_of[arrow[0]]]
+    wrong = [each for each in dependencies_in(ROOT) if layer_of[each[1]] >= layer_of[each[0]]]
 
-    assert set(floor_of) == entries_of(ROOT)
+    assert set(layer_of) == entries_of(ROOT)
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", STAIRS)
-def test_imports_lead_down_within_a_room(name: str) -> None:
-    floor_of = {each: number for number, floor in enumerate(STAIRS[name]) for each in floor}
+@pytest.mark.parametrize("name", INNER_LAYERS)
+def test_modules_of_a_package_import_from_no_higher_layer(name: str) -> None:
+    layer_of = {module: number for number, layer in enumerate(INNER_LAYERS[name]) for module in layer}
 
-    wrong = [arrow for arrow in arrows_in(ROOT / name) if floor_of[arrow[1]] > floor_of[arrow[0]]]
+    wrong = [each for each in dependencies_in(ROOT / name) if layer_of[each[1]] > layer_of[each[0]]]
 
-    assert set(floor_of) | {"__init__"} == entries_of(ROOT / name)
+    assert set(layer_of) | {"__init__"} == entries_of(ROOT / name)
     assert wrong == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
-def test_nothing_in_a_folder_imports_in_a_circle(folder: Path) -> None:
-    assert circle_among(arrows_in(folder)) == set()
+def test_no_folder_has_an_import_cycle(folder: Path) -> None:
+    assert cycles_among(dependencies_in(folder)) == set()
 
 
-def test_the_house_is_small_enough_to_have_in_mind() -> None:
-    rooms, arrows = entries_of(ROOT), arrows_in(ROOT)
+def test_the_structure_is_small_enough_to_remember() -> None:
+    packages, dependencies = entries_of(ROOT), dependencies_in(ROOT)
 
-    assert len(rooms - {"__init__", "__main__"}) <= ENTRIES_MAX
-    assert len(rooms) <= ROOMS_MAX
-    assert max(height(room, arrows) for room in rooms) <= FLOORS_MAX
-    assert len(arrows) <= ARROWS_MAX
+    assert len(packages - {"__init__", "__main__"}) <= ENTRIES_MAX
+    assert len(packages) <= PACKAGES_MAX
+    assert max(depth(package, dependencies) for package in packages) <= DEPTH_MAX
+    assert len(dependencies) <= DEPENDENCIES_MAX
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
-def test_every_folder_says_what_it_is(folder: Path) -> None:
+def test_every_package_has_a_docstring(folder: Path) -> None:
     assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
 
 
@@ -203,7 +204,7 @@ def test_no_module_and_no_function_is_long(path: Path) -> None:
     assert long == []
 
 
-def test_nothing_is_made_when_it_is_first_looked_at_and_only_the_settings_read_what_configures() -> None:
+def test_only_the_settings_read_configuration_and_nothing_is_a_cached_property() -> None:
     sources = {path: path.read_text("utf-8") for path in MODULES}
     signs = ("os.environ", "getenv", "dotenv", "tomllib")
 

@@ -30,10 +30,10 @@ COMMANDS = Commands()
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    add_restored(parser, "the store is a restored backup, or lost something: look in Slack before asking")
+    add_restored(parser, "the store is a restored backup, or has lost data: read Slack before asking")
 
 
-@COMMANDS.add("run", "run the worker: ask, collect answers, tell MozDef", _add_run)
+@COMMANDS.add("run", "run the worker: ask people, collect answers, report to MozDef", _add_run)
 def run(options: argparse.Namespace) -> int:
     """Run the worker until a signal stops it. Raises the first error that stops it otherwise."""
     from bot.settings.alerts import load_alert_policies
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         asyncio.run(run_worker(App(settings, wording, policy, restored=options.restored)))
     except* TriageBotError as group:
-        # One loop failed: its own error says more than the group around it.
+        # The error of the loop that failed says more than the group around it.
         raise _find_innermost(group) from None
     return OK
 
@@ -119,7 +119,7 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
         dest="facts",
         action="append",
         type=arguments.fact,
-        help="what helps the person to recognise it, such as Host=db1; up to 8 times",
+        help="a detail that helps the person to recognise it, such as Host=db1; up to 8 times",
     )
 
 
@@ -163,13 +163,15 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
         "--factor",
         type=arguments.address,
         metavar="ADDRESS",
-        help="instead ask the person with this address for one real proof with their second factor",
+        help="instead of all that, ask the person with this address for a real proof with the second factor",
     )
     add_json(parser)
 
 
 @COMMANDS.add(
-    "check", "check tokens, scopes, queues and store; say what is wrong and how to fix it", _add_check
+    "check",
+    "check everything that the worker needs; say what is wrong and how to fix it",
+    _add_check,
 )
 def check(options: argparse.Namespace) -> int:
     """Check everything that the worker needs; print what is wrong and how to fix it."""

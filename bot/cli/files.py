@@ -39,7 +39,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
 
 
 def read_hashes(path: Path) -> frozenset[str]:
-    """Return the hashes in a file, one a line, in hex. Raises `UnreadableFile`."""
+    """Return the hashes in a file, one per line, in hex. Raises `UnreadableFile`."""
     words = [line.strip().decode(errors="replace") for line in read_lines(path)]
     if wrong := next((word for word in words if word and not _HASH.fullmatch(word)), None):
         raise UnreadableFile(f"{path} is not a list of hashes: {wrong[:70]!r} is not 64 hex digits")

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what the terminal cannot show is no reason to fail
+            stream.reconfigure(errors="replace")  # an unencodable character must not be an error
     parser = _make_parser()
     interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -68,14 +68,14 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> in
 
 
 def _open_closed_streams() -> None:
-    """Put /dev/null in the place of closed standard streams: the next file would get their descriptor."""
+    """Replace closed standard streams with /dev/null, or the next opened file would get their descriptor."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (to the end)
 
 
 def _explain_lost_output(error: OSError) -> None:
-    """Say why standard output cannot be written, unless its reader has left, as `head` does.
+    """Say why standard output cannot be written, unless its reader has closed it, as `head` does.
 
     Other errors are raised again: they name a file, or another reason.
     """
@@ -89,7 +89,7 @@ def _explain_lost_output(error: OSError) -> None:
         os.dup2(nowhere.fileno(), 1)  # for what is still in the buffer
 
 
-#: What argparse says of wrong usage, and what we say.
+#: Patterns of argparse's messages about wrong usage, and what to say instead.
 _PLAINLY = (
     (r"argument (\S+): expects", r"\1 expects"),
     (r"argument (\S+): expected one argument", r"\1 expects a value after it"),
@@ -99,7 +99,7 @@ _PLAINLY = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is expected, in the words of this program."""
+    """Words errors as the rest of this program does: what is wrong, and what is expected."""
 
     def error(self, message: str) -> NoReturn:
         for theirs, ours in _PLAINLY:
@@ -115,8 +115,8 @@ class _Parser(argparse.ArgumentParser):
 def _make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="triage-bot",
-        description="Asks people in Slack whether a security alert about their account was them,"
-        " and tells MozDef what they said.",
+        description="Asks people in Slack whether they caused a security alert about their account,"
+        " and reports their answers to MozDef.",
         epilog="Settings come from the environment and one file: the one that TRIAGE_BOT_ENV names, or .env"
         " in the current folder if it sets a variable of this program, or /etc/triage-bot.env. Exit codes:"
         " 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.",

@@ -1,4 +1,4 @@
-"""What commands share: the table that each is added to, exit codes, and options that several have."""
+"""What commands share: the table that lists them, exit codes, and common options."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _AddArguments = Callable[[argparse.ArgumentParser], None]
 
 # Exit codes. systemd starts the worker again after 1, and not after 78 (RestartPreventExitStatus).
 OK = 0
-FAILED = 1  # refused at start (token, queue, store held, disk full), or the command's answer is "no"
+FAILED = 1  # the start was refused (token, queue, disk full …), the command failed, or it found a fault
 # 2, for wrong usage, comes from argparse.
-WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: somebody must change a setting first
+WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: a setting must be changed first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,7 @@ class Commands(list[Command]):
     """A table of commands, in the order in which the help shows them."""
 
     def add(self, name: str, about: str, add_arguments: _AddArguments) -> Callable[[_Run], _Run]:
-        """Add the function below to the table; `about` is its help."""
+        """Return a decorator that adds a function to the table; `about` is the command's help."""
 
         def register(run: _Run) -> _Run:
             self.append(

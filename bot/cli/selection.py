@@ -1,4 +1,4 @@
-"""Which alerts `list` and `replay` are about: their options, and what the store is asked for them."""
+"""Which alerts `list` and `replay` select: their options, and the arguments for the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.settings.settings import Settings
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which alerts are listed. Those that are given must all be met."""
+    """Add the options that say which alerts are listed. An alert must match all that are given."""
     ending = parser.add_mutually_exclusive_group()
     ending.add_argument("--open", action="store_true", help="only alerts that have no outcome yet")
     ending.add_argument(
@@ -33,7 +33,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         "--taken-by",
         type=arguments.slack_id,
         metavar="ID",
-        help="only alerts that this person on the security team has taken, by their Slack id",
+        help="only alerts that this member of the security team has, by their Slack id",
     )
     parser.add_argument("--alert", type=arguments.label, metavar="LABEL", help="only alerts with this label")
     parser.add_argument(
@@ -45,7 +45,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def read_filters(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what the store is asked for the filters that are given; empty if none is."""
+    """Return the given filters as arguments for the store; empty if none is given."""
     given = {
         "open": options.open,
         "user": options.user,
@@ -87,13 +87,16 @@ def add_reports(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--unsent",
         action="store_true",
-        help="the reports of each alert that has one unsent, or rejected by the queue",
+        help="the reports of each alert that has one that is unsent, or was rejected by the queue",
     )
-    parser.add_argument("--notes", action="store_true", help="also the notes that were sent already")
+    parser.add_argument("--notes", action="store_true", help="also notes that were already sent")
 
 
 def select_reports(options: argparse.Namespace, now: datetime, began: datetime) -> dict[str, Any]:
-    """Return the arguments of `replay` for the store; `--since` counts back from when the command `began`."""
+    """Return the arguments of `replay` for the store.
+
+    `--since` counts back from `began`, the command's start.
+    """
     if options.unsent:
         which: dict[str, Any] = {"unsent": True}
     elif options.since:

@@ -25,7 +25,7 @@ def ask_store(
     """Yield the views that the handler of `command` answers with; see `bot.worker.handlers`.
 
     Without a worker, a command that changes the store is refused where that is not what it was, unless
-    `restored`; one that only reads says so and goes on.
+    `restored`; one that only reads says so and continues.
     Raises `CallFailed` if the worker refuses or does not answer, `StoreUnusable` or `StartRefused` if the
     store cannot be opened, and `StoreError`, `UnknownAlert` or `BackupRunning` if the command fails.
     """

@@ -112,12 +112,12 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     selection.add_reports(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, but send nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask for confirmation, even on a terminal")
-    add_restored(parser, "replay the reports of a backup with which `run --restored` has not started yet")
+    add_restored(parser, "replay from a backup that was not started with `run --restored` yet")
 
 
-@STORE_COMMANDS.add("replay", "send reports again, byte for byte, after MozDef has lost some", _add_replay)
+@STORE_COMMANDS.add("replay", "resend reports that MozDef has lost, byte for byte", _add_replay)
 def replay(options: argparse.Namespace) -> int:
-    """Put reports into the outbox again, byte for byte. On a terminal a person is asked first."""
+    """Put reports back into the outbox, byte for byte. On a terminal this asks for confirmation first."""
     from bot.cli.output.replay import render_replay, split_replay
 
     settings, began = load_for_command(Purpose.STORE, options), utc_now()
@@ -139,9 +139,7 @@ def replay(options: argparse.Namespace) -> int:
         print("Nothing was sent.")
         return FAILED
     queued, _ = split_replay(ask(dry_run=False))
-    print(
-        f"{pluralize(len(queued), 'report')} queued: a running worker sends now, a stopped one at its start."
-    )
+    print(f"{pluralize(len(queued), 'report')} queued. The worker sends now, or as soon as it runs.")
     print("`triage-bot show IDENTIFIER` shows when each was sent.")
     return OK
 
@@ -167,7 +165,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     "export", "write the trail of alerts to standard output, one JSON object per line", _add_export
 )
 def export(options: argparse.Namespace) -> int:
-    """Print the trails of a period as JSON lines; the last line proves the others."""
+    """Print the trails of a period as JSON lines; the last line has the hash of the others."""
     from bot.cli.verification import export_bytes
 
     if options.until >= options.since:
@@ -191,7 +189,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 
 @STORE_COMMANDS.add("verify", "say what is missing or changed in an export; needs no settings", _add_verify)
 def verify(options: argparse.Namespace) -> int:
-    """Print what is missing in an export, or changed. Raises `UnreadableFile`."""
+    """Print what is missing or changed in an export. Raises `UnreadableFile`."""
     from bot.cli.files import read_hashes, read_lines
     from bot.cli.output.verification import render_verification
     from bot.cli.verification import verify_export
@@ -237,7 +235,7 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the table to fill: empty, or left by an earlier run",
     )
-    add_restored(parser, "the file is a backup: start the first worker on the table with --restored, too")
+    add_restored(parser, "the file is a backup: the first worker on the table needs --restored, too")
     add_json(parser)
 
 

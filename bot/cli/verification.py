@@ -1,4 +1,4 @@
-"""Writes exports, and reads them back to say what is missing in them or changed."""
+"""Writes exports, and verifies them: says what is missing or changed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from bot.triage.restore_rules import SEQUENCES_APART
+from bot.triage.restore_rules import SEQUENCE_STEP
 from bot.triage.trail import UNKNOWN, encode_canonical, hash_of, hash_of_report
 from bot.worker.export_lines import FORMAT, last_line
 
-#: What the hash of an event covers, in this order.
+#: The keys of an event that its hash covers, in this order.
 _OF_EVENT = ("identifier", "version", "at", "event", "facts", "previous")
 
 
 @dataclass(kw_only=True)
 class Verification:
-    """What came of reading an export: how much is in it, what is wrong with it, and where it has gaps."""
+    """The result of verifying an export: how much is in it, what is wrong with it, and where it has gaps."""
 
     alerts: int = 0
     events: int = 0
@@ -28,7 +28,7 @@ class Verification:
 
 
 def export_bytes(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    """Yield the lines of an export as they are written, and then its last."""
+    """Yield the lines of an export as bytes, with a last line that has their hash."""
     digest, count = sha256(), 0
     for line in lines:
         written = _encode_line(line)
@@ -39,9 +39,10 @@ def export_bytes(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
 
 
 def verify_export(written: Iterable[bytes], hashes: Collection[str] | None = None) -> Verification:
-    """Read the lines of an export, each with its line end; name what is missing or changed. Raises nothing.
+    """Verify the lines of an export, each with its line end. Raises nothing.
 
-    `hashes`, if given, are those of the reports that MozDef has: all that were sent, and no others.
+    `hashes`, if given, are those of the reports that MozDef has. It should have all that were sent, and no
+    others.
     """
     reader = _Reader(hashes)
     digest, count, held = sha256(), 0, b""
@@ -53,13 +54,13 @@ def verify_export(written: Iterable[bytes], hashes: Collection[str] | None = Non
         held = line
     reader.finish()
     if held != _encode_line(last_line(count, digest.hexdigest())):
-        reader.complain("the last line does not fit the lines before: lines are missing, added or changed")
+        reader.add_fault("the last line does not fit the lines before: lines are missing, added or changed")
     return reader.result
 
 
 def _is_skip(number: int, promised: object) -> bool:
-    """Whether a restore has skipped sequences, up to the next hundred: see `restore_rules.make_unsure`."""
-    return isinstance(promised, int) and promised > number and promised % SEQUENCES_APART == 0
+    """Whether a restore has skipped sequences up to the next hundred: see `restore_rules.make_unsure`."""
+    return isinstance(promised, int) and promised > number and promised % SEQUENCE_STEP == 0
 
 
 def _encode_line(line: Mapping[str, Any]) -> bytes:
@@ -68,7 +69,7 @@ def _encode_line(line: Mapping[str, Any]) -> bytes:
 
 @dataclass(kw_only=True)
 class _Alert:
-    """The alert whose lines are being read: what its own line promises, and what has come so far."""
+    """The alert whose lines are being read: what its own line promises, and what was read so far."""
 
     identifier: str
     promised: Mapping[str, Any]
@@ -79,7 +80,10 @@ class _Alert:
 
 
 class _Reader:
-    """Reads lines one by one. A line that contradicts itself is a fault; what it says of others is used."""
+    """Reads lines one by one.
+
+    A line whose hash is wrong is a fault, but what it says about others is used.
+    """
 
     def __init__(self, hashes: Collection[str] | None) -> None:
         self.result = Verification()
@@ -94,7 +98,7 @@ class _Reader:
             "report": self._read_report,
         }
 
-    def complain(self, fault: str) -> None:
+    def add_fault(self, fault: str) -> None:
         self.result.faults.append(fault)
 
     def read(self, number: int, written: bytes) -> None:
@@ -106,17 +110,17 @@ class _Reader:
                 return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
-        self.complain(f"line {number} is not as it was written")
+        self.add_fault(f"line {number} is not as it was written")
 
     def finish(self) -> None:
-        """Judge the last alert, and what MozDef has besides."""
+        """Check the last alert, and which hashes of MozDef's were not found."""
         self._close_alert()
         for unseen in sorted(self._unseen):
-            self.complain(f"no report here has the hash {unseen}, which MozDef has")
+            self.add_fault(f"no report here has the hash {unseen}, which MozDef has")
 
     def _read_first(self, number: int, line: dict[str, Any]) -> None:
         if number != 1 or line["format"] != FORMAT:
-            self.complain(
+            self.add_fault(
                 f"line {number} does not belong here: it begins an export of format {line['format']}"
             )
         self._check_seal(f"line {number}", line)
@@ -126,9 +130,9 @@ class _Reader:
         identifier = str(line["identifier"])
         self._check_seal(f"line {number}: the line of alert {identifier!r}", line)
         if number == 1:
-            self.complain("the first line, which says what time the export is about, is missing")
+            self.add_fault("the first line, which names the period of the export, is missing")
         if identifier in self._seen:
-            self.complain(f"line {number}: alert {identifier!r} is here twice")
+            self.add_fault(f"line {number}: alert {identifier!r} is here twice")
         self._seen.add(identifier)
         self._alert = _Alert(identifier=identifier, promised=line)
         self.result.alerts += 1
@@ -137,13 +141,13 @@ class _Reader:
         name = f"line {number}: event {line['version']} ({line['event']}) of alert {line['identifier']!r}"
         alert = self._alert_of(name, line)
         if len(line) != len(_OF_EVENT) + 2 or line["hash"] != hash_of([line[key] for key in _OF_EVENT]):
-            self.complain(f"{name} is changed")
+            self.add_fault(f"{name} is changed")
         if alert is None:
             return
         if line["previous"] == UNKNOWN:
             self.result.gaps.append(f"{name} comes after a gap")
         elif line["previous"] != alert.last_event or alert.reports:
-            self.complain(f"{name} does not follow the event before it: one is missing, added or moved")
+            self.add_fault(f"{name} does not follow the event before it: one is missing, added or moved")
         alert.events += 1
         alert.last_event = line["hash"]
         self.result.events += 1
@@ -154,7 +158,7 @@ class _Reader:
         self._check_seal(name, line)
         proof = told.get("hash")
         if proof is not None and proof != hash_of_report(line["identifier"], told):
-            self.complain(f"{name} is changed")
+            self.add_fault(f"{name} is changed")
         if alert is not None:
             self._follow(alert, name, line)
         self._compare(name, proof, was_sent=line["sentAt"] is not None)
@@ -169,21 +173,21 @@ class _Reader:
         else:
             follows = line["sequence"] == alert.reports and (not is_proved or previous == alert.last_report)
         if not follows:
-            self.complain(f"{name} does not follow the report before it: one is missing, added or moved")
+            self.add_fault(f"{name} does not follow the report before it: one is missing, added or moved")
         alert.reports = line["sequence"] + 1
         alert.last_report = told.get("hash")
 
     def _compare(self, name: str, proof: str | None, *, was_sent: bool) -> None:
-        """Compare a report with MozDef's list; one of a release that keeps no trail has no hash."""
+        """Compare a report with MozDef's hashes. A report of a release without a trail has none."""
         if self._hashes is None or proof is None:
             return
         self._unseen.discard(proof)
         if was_sent and proof not in self._hashes:
-            self.complain(f"{name} was sent, and MozDef does not have it (hash {proof})")
+            self.add_fault(f"{name} was sent, and MozDef does not have it (hash {proof})")
 
     def _alert_of(self, name: str, line: dict[str, Any]) -> _Alert | None:
         if self._alert is None or self._alert.identifier != line["identifier"]:
-            self.complain(f"{name} is not among the lines of its alert")
+            self.add_fault(f"{name} is not among the lines of its alert")
             return None
         return self._alert
 
@@ -195,14 +199,14 @@ class _Reader:
         for what, number in found.items():
             promised = alert.promised[what]
             if what == "reports" and _is_skip(number, promised):
-                self.result.gaps.append(f"alert {alert.identifier!r} goes on with report {promised}")
+                self.result.gaps.append(f"alert {alert.identifier!r} continues with report {promised}")
             elif promised != number:
-                self.complain(f"alert {alert.identifier!r} has {number} {what} here, and had {promised}")
+                self.add_fault(f"alert {alert.identifier!r} has {number} {what} here, and had {promised}")
         ends = {"lastEvent": alert.last_event, "lastReport": alert.last_report}
         for what, last in ends.items():
             if (promised := alert.promised[what]) not in (last, None):
-                self.complain(f"alert {alert.identifier!r} does not end with its last {what[4:].lower()}")
+                self.add_fault(f"alert {alert.identifier!r} does not end with its last {what[4:].lower()}")
 
     def _check_seal(self, name: str, line: dict[str, Any]) -> None:
         if line["sha256"] != hash_of({key: value for key, value in line.items() if key != "sha256"}):
-            self.complain(f"{name} is changed")
+            self.add_fault(f"{name} is changed")

@@ -16,23 +16,22 @@ import aiohttp
 
 from bot.errors import AmbiguousError, PermanentError, TransientError
 
-#: For a whole call, and for connecting, in seconds. A provider may hold a poll for 30 s until there is
-#: something to say (CIBA Core 1.0, "Token Request Using CIBA Grant Type"), and a push whose reply is lost
-#: blocks the person.
+#: For a whole call, and for connecting, in seconds. A provider may hold a poll for 30 s until it has a result
+#: (CIBA Core 1.0, "Token Request Using CIBA Grant Type"), and a push whose reply is lost blocks the person.
 TIMEOUT: Final = aiohttp.ClientTimeout(total=40, connect=5)
 
-#: Calls at a time to each address of the provider: if it is slow to take pushes, that must not hold up polls.
-#: Waiting for a turn is not part of a call: its time would be up before it is sent.
+#: Concurrent calls to each URL of the provider. If it is slow to accept pushes, that must not delay polls.
+#: The wait for a slot does not count towards the timeout: a call could time out before it is sent.
 CONCURRENT_CALLS_MAX: Final = 512
 
-#: How long a call waits for its turn, in seconds. A push must be sent soon after it was claimed.
-_TURN_WAIT: Final = 5
+#: How long a call waits for a free slot, in seconds. A push must be sent soon after it was claimed.
+_SLOT_WAIT: Final = 5
 
-#: In bytes: no document and no token of a provider is longer.
+#: The most that is read of an answer, in bytes. No document and no token of a provider is longer.
 _ANSWER_MAX: Final = 1 << 20
 
-#: The longest wait that a provider may ask for.
-_WAIT_MAX: Final = timedelta(minutes=5)
+#: The longest `Retry-After` that is respected; a longer one is cut to this.
+_RETRY_AFTER_MAX: Final = timedelta(minutes=5)
 
 #: Returns the proxy for a URL; None if there is none.
 FindProxy = Callable[[str], str | None]
@@ -40,11 +39,11 @@ FindProxy = Callable[[str], str | None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A provider's answer that is a JSON object: of status 200, or an error (4xx) that says which."""
+    """A JSON object with which a provider answers: of status 200, or an error (4xx) with a code."""
 
     is_ok: bool
     content: Mapping[str, Any]
-    date: str = ""  #: the header `Date`
+    date: str = ""  #: the header `Date` of an answer of status 200
 
     @property
     def error(self) -> str:
@@ -52,38 +51,39 @@ class Answer:
         return self.text("error")
 
     def text(self, name: str) -> str:
-        """Return a member that is a text; "" if it is missing or something else."""
+        """Return a member if it is a string; "" if it is missing or anything else."""
         value = self.content.get(name)
         return value if isinstance(value, str) else ""
 
 
 class Calls:
-    """Calls one provider over a session of ours, which decides whom TLS trusts."""
+    """Calls one provider. The session decides which certificates are trusted."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         *,
         proxy_for: FindProxy = lambda _: None,
-        room: int = CONCURRENT_CALLS_MAX,
+        concurrency: int = CONCURRENT_CALLS_MAX,
     ) -> None:
         self._session = session
         self._proxy_for = proxy_for
-        self._room = room
-        self._rooms: dict[str, asyncio.Semaphore] = {}  #: by address
+        self._concurrency = concurrency
+        self._slots: dict[str, asyncio.Semaphore] = {}  #: by URL
 
     async def get(self, url: str) -> Answer:
-        """Read a document. Raises as `post`, but `TransientError` for `AmbiguousError`."""
+        """Read a document. Raises as `post` does, but `TransientError` in place of `AmbiguousError`."""
         try:
             return await self._call("GET", url)
         except AmbiguousError as error:
             raise TransientError(str(error)) from error
 
     async def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
-        """Send a form, once.
+        """Send a form, once. An error with a code of the provider's is returned, not raised.
 
-        Raises `TransientError` if it was not taken (refused connection, 429, no turn), `AmbiguousError` if it
-        may have been (a redirect may follow what was done), `PermanentError` if the answer is a refusal.
+        Raises `TransientError` if it was certainly not accepted (connection refused, 429, no free slot),
+        `AmbiguousError` if it may have been (timeout, 5xx, or a redirect, which may come after the work was
+        done), and `PermanentError` for any other 4xx.
         """
         return await self._call("POST", url, data=dict(form), headers=dict(headers))
 
@@ -92,7 +92,7 @@ class Calls:
         host = urlsplit(url).hostname
         try:
             async with (
-                self._turn(url),
+                self._slot(url),
                 self._session.request(
                     verb, url, proxy=self._proxy_for(url), allow_redirects=False, timeout=TIMEOUT, **arguments
                 ) as response,
@@ -106,7 +106,7 @@ class Calls:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise AmbiguousError(f"{host} did not answer: {error or type(error).__name__}") from error
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise TransientError(f"{host} asks to wait (429)", retry_after=_read_wait(headers))
+            raise TransientError(f"{host} asks to wait (429)", retry_after=_read_retry_after(headers))
         content = _read_object(body)
         if status == HTTPStatus.OK and content is not None:
             return Answer(is_ok=True, content=content, date=headers.get("Date", ""))
@@ -116,22 +116,22 @@ class Calls:
         if not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise AmbiguousError(f"{host} gives no usable answer (HTTP {status})", status=status)
         if content is None or not isinstance(content.get("error"), str):
-            raise PermanentError(f"{host} answers HTTP {status}, and not as OpenID says")
+            raise PermanentError(f"{host} answers HTTP {status} without an OpenID error code")
         return Answer(is_ok=False, content=content)
 
     @asynccontextmanager
-    async def _turn(self, url: str) -> AsyncIterator[None]:
-        room = self._rooms.setdefault(url, asyncio.Semaphore(self._room))
+    async def _slot(self, url: str) -> AsyncIterator[None]:
+        slots = self._slots.setdefault(url, asyncio.Semaphore(self._concurrency))
         try:
-            async with asyncio.timeout(_TURN_WAIT):
-                await room.acquire()
+            async with asyncio.timeout(_SLOT_WAIT):
+                await slots.acquire()
         except TimeoutError as error:
             host = urlsplit(url).hostname
             raise TransientError(f"{host} answers too slowly: too many calls wait for it") from error
         try:
             yield
         finally:
-            room.release()
+            slots.release()
 
 
 def require_https(url: str) -> None:
@@ -153,6 +153,8 @@ def _read_object(body: bytes) -> Mapping[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _read_wait(headers: Mapping[str, str]) -> timedelta | None:
+def _read_retry_after(headers: Mapping[str, str]) -> timedelta | None:
     text = headers.get("Retry-After", "")
-    return min(timedelta(seconds=int(text)), _WAIT_MAX) if text.isdecimal() and len(text) < 10 else None  # noqa: PLR2004 - digits
+    return (
+        min(timedelta(seconds=int(text)), _RETRY_AFTER_MAX) if text.isdecimal() and len(text) < 10 else None  # noqa: PLR2004 - digits
+    )

@@ -16,15 +16,15 @@ from bot.clock import Clock
 from bot.errors import AmbiguousError, NoDevice, PermanentError, TransientError
 from bot.factor.calls import Answer, Calls, require_https
 from bot.redaction import Secret
-from bot.triage.factor import Polled, Push, Verdict
+from bot.triage.factor import PollResult, Push, Verdict
 
 if TYPE_CHECKING:
     from joserfc.jwk import KeySet
 
-#: How long a push is asked to last.
-LASTS: Final = timedelta(seconds=60)
+#: The lifetime that is requested for a push.
+PUSH_LIFETIME: Final = timedelta(seconds=60)
 
-#: Between two polls, unless the provider says otherwise (section 7.3), and by how much `slow_down` raises it.
+#: The time between two polls unless the provider names one (section 7.3), and what each `slow_down` adds.
 _INTERVAL: Final = timedelta(seconds=5)
 _INTERVAL_MIN: Final = timedelta(seconds=1)
 _INTERVAL_MAX: Final = timedelta(seconds=60)
@@ -32,17 +32,18 @@ _INTERVAL_MAX: Final = timedelta(seconds=60)
 #: In characters: no id of a push is longer. It must fit into a stored row.
 _ID_MAX: Final = 4096
 
-#: How long the provider's addresses and keys are kept: a key that it withdraws must not count for ever. A
-#: token is verified with keys that are somewhat older, and never makes them read more often than each minute.
-_KEPT: Final = timedelta(hours=1)
-_KEPT_FOR_TOKEN: Final = timedelta(hours=2)
-_KEPT_IF_UNKNOWN: Final = timedelta(minutes=1)
+#: How old the cached discovery document and keys may be: a withdrawn key must not be trusted for ever. A
+#: token may be verified with keys that are somewhat older; an unknown key has them fetched once a minute at
+#: most.
+_MAX_AGE: Final = timedelta(hours=1)
+_TOKEN_MAX_AGE: Final = timedelta(hours=2)
+_UNKNOWN_KEY_MAX_AGE: Final = timedelta(minutes=1)
 
 GRANT: Final = "urn:openid:params:grant-type:ciba"
 _REQUEST_CLAIM: Final = "urn:openid:params:jwt:claim:auth_req_id"
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-#: What the codes of a poll mean (section 11; `invalid_grant` is OAuth's: unknown, or redeemed already).
+#: What the error codes of a poll mean (section 11). `invalid_grant` is OAuth's: unknown, or already redeemed.
 _VERDICTS: Final[Mapping[str, Verdict]] = {
     "authorization_pending": Verdict.PENDING,
     "slow_down": Verdict.PENDING,
@@ -54,33 +55,33 @@ _VERDICTS: Final[Mapping[str, Verdict]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Client:
-    """The client that this worker is to the provider: the settings `FACTOR_…`."""
+    """How this bot is registered at the provider as a client: the settings `FACTOR_…`."""
 
     issuer: str
     client_id: str
     authentication: str = "client_secret_basic"  #: or client_secret_post, private_key_jwt
-    secret: Secret = field(default=Secret(""))  #: of the first two
-    key: Secret = field(default=Secret(""))  #: of the third: a private key as JWK or PEM
+    secret: Secret = field(default=Secret(""))  #: for the first two
+    key: Secret = field(default=Secret(""))  #: for the third: a private key as JWK or PEM
     login_hint: str = "{subject}"
     scope: str = "openid email"
     subject_claim: str = "email"
-    fraud_error: str = ""  #: the provider's own code for a report of fraud; "": it has none
+    fraud_error: str = ""  #: the provider's own code for a report of fraud; "": none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provider:
-    """What discovery says of the provider."""
+    """What the provider's discovery document says."""
 
     authentication_endpoint: str
     token_endpoint: str
     jwks_uri: str
-    algorithms: tuple[str, ...]  #: with which a client may sign; (): it does not say
-    read_at: timedelta  #: by `Clock.monotonic`
-    date: str  #: of its answer, as an HTTP header has it; "": it gives none
+    algorithms: tuple[str, ...]  #: that a client may sign with; (): not stated
+    read_at: timedelta  #: on `Clock.monotonic`
+    date: str  #: the header `Date` of that answer; "": none
 
 
 class Ciba:
-    """The port `SecondFactor` over CIBA. It holds no state but what discovery and the JWKS said."""
+    """The port `SecondFactor` over CIBA. Its only state is a cache of the discovery document and the keys."""
 
     def __init__(self, client: Client, calls: Calls, *, clock: Clock) -> None:
         self._client = client
@@ -98,25 +99,25 @@ class Ciba:
     async def push(self, subject: str, code: str) -> Push:
         """See the port `SecondFactor`."""
         provider, client = await self.discover(), self._client
-        await self.keys()  # without them no approval could be believed
+        await self.keys()  # without them no approval could be verified
         form = {
             "scope": client.scope,
             "login_hint": client.login_hint.replace("{subject}", subject),
             "binding_message": code,
-            "requested_expiry": str(int(LASTS.total_seconds())),
+            "requested_expiry": str(int(PUSH_LIFETIME.total_seconds())),
         }
         answer = await self._send(provider, provider.authentication_endpoint, form)
         if answer.is_ok:
             return _read_push(answer)
         if answer.error == "unknown_user_id":
             raise NoDevice("the provider knows no device of this person")
-        raise PermanentError(f"{self.name} refuses to ask ({_shorten_code(answer.error)})")
+        raise PermanentError(f"{self.name} refuses the push ({_shorten_code(answer.error)})")
 
-    async def poll(self, push_id: str, subject: str) -> Polled:
+    async def poll(self, push_id: str, subject: str) -> PollResult:
         """See the port `SecondFactor`."""
         try:
             provider = await self.discover()
-        except PermanentError as error:  # of the provider, not of this push: it may be told later
+        except PermanentError as error:  # concerns the provider, not this push: a later poll may succeed
             raise TransientError(str(error)) from error
         form = {"grant_type": GRANT, "auth_req_id": push_id}
         try:
@@ -124,38 +125,39 @@ class Ciba:
         except AmbiguousError as error:
             raise TransientError(str(error)) from error
         except PermanentError as error:
-            return Polled(verdict=Verdict.UNAVAILABLE, detail=str(error))
+            return PollResult(verdict=Verdict.UNAVAILABLE, detail=str(error))
         if answer.is_ok:
             return await self._judge(answer.text("id_token"), push_id, subject)
         return self._read_error(answer)
 
-    async def look(self) -> None:
-        """Read the provider's discovery document and keys again. Raises as `discover`."""
-        await self.discover(kept=timedelta(0))
-        await self.keys(kept=timedelta(0))
+    async def refresh(self) -> None:
+        """Fetch the provider's discovery document and keys again. Raises as `discover` does."""
+        await self.discover(max_age=timedelta(0))
+        await self.keys(max_age=timedelta(0))
 
-    async def discover(self, *, kept: timedelta = _KEPT) -> Provider:
-        """Return what the provider says of itself, read within the span `kept`.
+    async def discover(self, *, max_age: timedelta = _MAX_AGE) -> Provider:
+        """Return the discovery document, from the cache unless it is older than `max_age`.
 
-        Raises `TransientError` if it cannot be reached, `PermanentError` if it says something unusable.
+        Raises `TransientError` if the provider cannot be reached, `PermanentError` if the document is
+        unusable.
         """
         now = self._clock.monotonic()
-        if self._provider is None or now - self._provider.read_at >= kept:
+        if self._provider is None or now - self._provider.read_at >= max_age:
             url = f"{self._client.issuer.rstrip('/')}/.well-known/openid-configuration"
             answer = await self._calls.get(url)
             self._provider = self._read_discovery(answer, now)
         return self._provider
 
-    async def keys(self, *, kept: timedelta = _KEPT) -> KeySet:
-        """Return the provider's keys, read within the span `kept`. Raises as `discover`."""
+    async def keys(self, *, max_age: timedelta = _MAX_AGE) -> KeySet:
+        """Return the keys, from the cache unless they are older than `max_age`. Raises as `discover` does."""
         from bot.factor.tokens import read_keys
 
         now = self._clock.monotonic()
-        if self._keys is None or now - self._keys[1] >= kept:
+        if self._keys is None or now - self._keys[1] >= max_age:
             answer = await self._calls.get((await self.discover()).jwks_uri)
             keys = read_keys(answer.content if answer.is_ok else {})
             if not keys:
-                raise PermanentError(f"{self.name} publishes no key that an ID token may be signed with")
+                raise PermanentError(f"{self.name} publishes no key that may sign an ID token")
             self._keys = keys, now
         return self._keys[0]
 
@@ -189,27 +191,27 @@ class Ciba:
         proof, headers = self._authenticate(self._client, provider, self._clock())
         return await self._calls.post(url, {**form, **proof}, {"Accept": "application/json", **headers})
 
-    def _read_error(self, answer: Answer) -> Polled:
+    def _read_error(self, answer: Answer) -> PollResult:
         fraud = self._client.fraud_error
         if fraud and fraud in (answer.error, answer.text("error_description")):
-            return Polled(verdict=Verdict.FRAUD)
+            return PollResult(verdict=Verdict.FRAUD)
         slower = _INTERVAL if answer.error == "slow_down" else timedelta(0)
         verdict = _VERDICTS.get(answer.error, Verdict.UNAVAILABLE)
-        return Polled(
+        return PollResult(
             verdict=verdict, detail=f"the provider answers {_shorten_code(answer.error)}", slower=slower
         )
 
-    async def _judge(self, token: str, push_id: str, subject: str) -> Polled:
-        """Judge an ID token: its signature, for whom it is, and whose approval it is."""
+    async def _judge(self, token: str, push_id: str, subject: str) -> PollResult:
+        """Judge an ID token: its signature, its audience, and who approved."""
         from bot.factor.tokens import InvalidToken
 
         try:
             claims = await self._verify(token)
         except (InvalidToken, PermanentError, TransientError) as error:
-            # The provider gives a token once: what cannot be verified now never can be.
-            return Polled(verdict=Verdict.UNAVAILABLE, detail=str(error))
+            # The provider issues a token once: if it cannot be verified now, it never can be.
+            return PollResult(verdict=Verdict.UNAVAILABLE, detail=str(error))
         if claims.get(_REQUEST_CLAIM, push_id) != push_id:
-            return Polled(verdict=Verdict.UNAVAILABLE, detail="the ID token is about another push")
+            return PollResult(verdict=Verdict.UNAVAILABLE, detail="the ID token is about another push")
         return _compare(claims, self._client.subject_claim, subject)
 
     async def _verify(self, token: str) -> Mapping[str, Any]:
@@ -217,34 +219,36 @@ class Ciba:
 
         about = {"issuer": self._client.issuer, "client_id": self._client.client_id}
         try:
-            return verify(token, await self.keys(kept=_KEPT_FOR_TOKEN), **about, now=self._clock())
+            return verify(token, await self.keys(max_age=_TOKEN_MAX_AGE), **about, now=self._clock())
         except UnknownKey:
-            return verify(token, await self.keys(kept=_KEPT_IF_UNKNOWN), **about, now=self._clock())
+            return verify(token, await self.keys(max_age=_UNKNOWN_KEY_MAX_AGE), **about, now=self._clock())
 
 
-def _compare(claims: Mapping[str, Any], name: str, subject: str) -> Polled:
-    """Compare who approved with whom we asked: exactly, and without ASCII case for a verified address."""
+def _compare(claims: Mapping[str, Any], name: str, subject: str) -> PollResult:
+    """Compare who approved with whom we asked: exactly, except for the ASCII case of a verified address."""
     who = claims.get(name)
     if not isinstance(who, str) or not who:
-        return Polled(verdict=Verdict.UNAVAILABLE, detail=f"the ID token has no claim {name}")
+        return PollResult(verdict=Verdict.UNAVAILABLE, detail=f"the ID token has no claim {name}")
     if name == "email" and claims.get("email_verified") is not True:
-        return Polled(verdict=Verdict.UNAVAILABLE, detail="the ID token does not say email_verified: true")
+        return PollResult(
+            verdict=Verdict.UNAVAILABLE, detail="the ID token does not say email_verified: true"
+        )
     same = _fold(who) == _fold(subject) if name == "email" else who == subject
-    return Polled(verdict=Verdict.APPROVED if same else Verdict.OTHER_PERSON, who=who)
+    return PollResult(verdict=Verdict.APPROVED if same else Verdict.OTHER_PERSON, who=who)
 
 
 def _fold(text: str) -> bytes:
-    """Return a text as UTF-8 with A to Z in lower case, and nothing else: the kelvin sign is no `k`."""
+    """Return a text as UTF-8 with only A to Z in lower case: the kelvin sign is no `k`."""
     return text.encode("utf-8", "surrogatepass").lower()
 
 
 def _read_push(answer: Answer) -> Push:
-    """Return the push that an answer speaks of. `AmbiguousError` if it does not say which."""
-    push_id, lasts = answer.text("auth_req_id"), _read_seconds(answer.content.get("expires_in"))
-    if not _is_id(push_id) or lasts is None:
-        raise AmbiguousError("the provider accepted a push, and does not say which, or how long it lasts")
+    """Return the push of an answer. Raises `AmbiguousError` if its id or its lifetime is missing or odd."""
+    push_id, lifetime = answer.text("auth_req_id"), _read_seconds(answer.content.get("expires_in"))
+    if not _is_id(push_id) or lifetime is None:
+        raise AmbiguousError("the provider accepted a push without naming its id or its lifetime")
     interval = _read_seconds(answer.content.get("interval", int(_INTERVAL.total_seconds()))) or _INTERVAL
-    return Push(id=push_id, lasts=lasts, interval=min(max(interval, _INTERVAL_MIN), _INTERVAL_MAX))
+    return Push(id=push_id, lifetime=lifetime, interval=min(max(interval, _INTERVAL_MIN), _INTERVAL_MAX))
 
 
 def _is_id(text: str) -> bool:
@@ -253,18 +257,18 @@ def _is_id(text: str) -> bool:
 
 
 def _read_seconds(value: object) -> timedelta | None:
-    """Return a number of seconds as a span, at most a day; None if it is not a number above 0."""
+    """Return a number of seconds as a `timedelta`, at most a day; None unless it is a number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         return None
     return min(timedelta(seconds=min(value, 86_400)), timedelta(days=1))
 
 
 def _shorten_code(text: str) -> str:
-    """Return a code of the provider's in a form that may be logged: printable ASCII, and short."""
+    """Return a code of the provider's in a form that can be logged: at most 80 printable ASCII characters."""
     return "".join(each for each in text if each.isascii() and each.isprintable())[:80] or "nothing"
 
 
-#: Returns what proves the client, as fields of the form and as headers.
+#: Authenticates the client: returns form fields and headers.
 _Authenticate = Callable[[Client, Provider, datetime], tuple[Mapping[str, str], Mapping[str, str]]]
 
 

@@ -1,4 +1,4 @@
-"""JOSE: the provider's ID token is verified, and ours is signed. Needs the extra `factor`."""
+"""JOSE: verifies the provider's ID tokens and signs our client assertions. Needs the extra `factor`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from joserfc.jwk import ECKey, Key, KeySet, OctKey, OKPKey, RSAKey, import_key
 
 from bot.errors import ConfigError
 
-#: The algorithms of an ID token. With a symmetric one, anybody with the client's secret could sign.
+#: The accepted algorithms of an ID token. No symmetric one: anybody who has the client's secret could sign.
 ALGORITHMS: Final = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
 
-#: How far the provider's clock may be from ours.
+#: How far the provider's clock may differ from ours.
 _LEEWAY: Final = timedelta(seconds=60)
 
-#: How long a token with which the client proves itself is good for.
+#: The lifetime of a client assertion.
 _ASSERTION_LASTS: Final = timedelta(seconds=60)
 
 _RSA: Final = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
@@ -31,15 +31,15 @@ _CURVES: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
 
 class InvalidToken(Exception):
-    """An ID token that proves nothing; the text is a clause that says why."""
+    """An ID token that is not valid; the message is a clause that says why."""
 
 
 class UnknownKey(InvalidToken):
-    """None of the keys is the one with which it was signed: the provider may have new ones."""
+    """The token is signed with none of the known keys: the provider may have new ones."""
 
 
 def read_keys(document: Mapping[str, Any]) -> KeySet:
-    """Return the keys of a JWKS document with which an ID token may be signed; others are left out."""
+    """Return the keys of a JWKS document that may sign an ID token; others are left out."""
     found: list[Key] = []
     entries = document.get("keys")
     for entry in entries if isinstance(entries, list) else ():
@@ -48,7 +48,7 @@ def read_keys(document: Mapping[str, Any]) -> KeySet:
         try:
             key = import_key(entry)
         except (JoseError, ValueError, TypeError, KeyError):
-            continue  # of a kind that we do not know
+            continue  # of an unknown kind
         if not isinstance(key, OctKey):
             found.append(key)
     return KeySet(found)
@@ -82,7 +82,10 @@ def verify(token: str, keys: KeySet, *, issuer: str, client_id: str, now: dateti
 
 
 def read_private_key(text: str) -> Key:
-    """Return the client's private key from a JWK or PEM. `ConfigError`, which shows nothing of it."""
+    """Return the client's private key from a JWK or PEM.
+
+    Raises `ConfigError`, which does not show the key.
+    """
     problem = "FACTOR_CLIENT_KEY is not a private key; expected a JWK (JSON) or PEM of RSA, EC or Ed25519"
     try:
         if text.lstrip().startswith("{"):
@@ -116,13 +119,13 @@ def _read_pem(text: str) -> Key:
             return kind.import_key(text)
         except (JoseError, ValueError, TypeError):
             continue
-    raise ValueError("no kind of key")
+    raise ValueError("no known kind of key")
 
 
 def sign_assertion(key: Key, *, client_id: str, audience: str, accepted: Sequence[str], now: datetime) -> str:
-    """Return a token with which the client proves itself (`private_key_jwt`, RFC 7523).
+    """Return a client assertion (`private_key_jwt`, RFC 7523).
 
-    `accepted` are the algorithms that the provider names; without any, the usual one of the key is taken.
+    `accepted` are the algorithms that the provider names; if none of them fits, the key's usual one is used.
     """
     usual = _algorithms_of(key)
     algorithm = next((each for each in usual if each in accepted), usual[0])

@@ -25,7 +25,7 @@ CLIENT_ID: Final = "triage-bot-sandbox"
 #: What the provider answers where somebody says that it was not them.
 FRAUD: Final = "fraud"
 #: How long a prompt stays on a phone, whatever is asked for; in seconds.
-LASTS: Final = 60
+PUSH_LIFETIME: Final = 60
 _INTERVAL: Final = 1
 
 _HOST: Final = "127.0.0.1"
@@ -52,7 +52,7 @@ class Prompt:
     def state(self) -> str:
         """`waiting`, `timed out`, or what was done."""
         if not self.deed:
-            return "waiting" if time.monotonic() < self.shown_at + LASTS else "timed out"
+            return "waiting" if time.monotonic() < self.shown_at + PUSH_LIFETIME else "timed out"
         return {"approve": "approved", "deny": "denied", "report": "reported"}[self.deed]
 
 
@@ -115,7 +115,9 @@ class Phone:
         prompt = Prompt(subject=str(form["login_hint"]), code=str(form["binding_message"]))
         self.prompts.append(prompt)
         self._mark()
-        return web.json_response({"auth_req_id": prompt.id, "expires_in": LASTS, "interval": _INTERVAL})
+        return web.json_response(
+            {"auth_req_id": prompt.id, "expires_in": PUSH_LIFETIME, "interval": _INTERVAL}
+        )
 
     async def _poll(self, request: web.Request) -> web.Response:
         asked = str((await request.post())["auth_req_id"])
@@ -138,7 +140,7 @@ class Phone:
             "sub": prompt.subject,
             "aud": CLIENT_ID,
             "iat": now,
-            "exp": now + LASTS,
+            "exp": now + PUSH_LIFETIME,
             "email": prompt.subject,
             "email_verified": True,
         }

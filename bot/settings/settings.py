@@ -415,7 +415,7 @@ def _warn_of_no_reminders(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _warn_of_no_cards(settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a warning if it is said who may act on the cards, and there are none."""
+    """Yield a warning if RESPONDERS is set, but there are no cards."""
     if settings.get("responders") and not settings.get("security_channel"):
         yield (
             "RESPONDERS names who may act on the cards, but without SECURITY_CHANNEL there are none; set"

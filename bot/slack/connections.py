@@ -34,7 +34,7 @@ CONNECTIONS = 2
 #: Links of all workers of one app together: Slack allows ten, and one that is being replaced counts twice.
 CONNECTIONS_MAX = 8
 
-#: How long Slack may go on counting dead links: a killed worker's, or our own.
+#: How long Slack may still count dead links: a killed worker's, or our own.
 SETTLED_AFTER = timedelta(seconds=60)
 
 #: The least time between two replacements of a link that let Slack count the links again.

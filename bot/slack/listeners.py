@@ -135,7 +135,7 @@ class Listeners:
         await ack()
 
     async def on_take_all(self, ack: AsyncAck, body: Body) -> None:
-        """Record who on the security team takes all of a burst."""
+        """Record who on the security team takes a whole burst."""
         await self._act(body, self._responders.take_burst)
         await ack()
 
@@ -162,14 +162,14 @@ class Listeners:
         await ack()
 
     async def on_ask_wanted(self, ack: AsyncAck, body: Body) -> None:
-        """Open the window in which somebody asks the person something, for somebody who may."""
+        """Open the window for an inquiry, for somebody who may ask back."""
         click = await self._act(body, self._responders.find_askable)
         if click is not None:
             self._follow_ups.open_ask_window(click, read_clicker(body))
         await ack()
 
     async def on_ask(self, ack: AsyncAck, body: Body) -> None:
-        """Store what somebody on the security team asks. A refusal is shown in the window."""
+        """Store an inquiry. A refusal is shown in the window."""
         click = self._understand(read_card_window(body, self._identity, self._clock()), body)
         asking = click and self._responders.ask_back(click, read_said(body))
         result = await self._track_click(asking) if asking else Refusal.CLOSED

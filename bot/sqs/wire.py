@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from bot.triage.factor import Proof
 from bot.triage.foreign_text import READ_MAX, clean
 from bot.triage.free_values import pad, pad_alert, pad_reason, unpad
-from bot.triage.inquiry import Inquired
+from bot.triage.inquiry import InquiryNote
 from bot.triage.model import (
     FACT_NAME_MAX,
     FACT_VALUE_MAX,
@@ -338,8 +338,8 @@ def _read_proof(facts: Mapping[str, str]) -> Proof:
     return Proof(method=facts["method"], provider=unpad(facts["provider"]), at=at)
 
 
-def _read_inquiry(facts: Mapping[str, str]) -> Inquired:
-    return Inquired(text=unpad(facts["question"]), slack_id=facts.get("askedBy", ""), slack_name="")
+def _read_inquiry(facts: Mapping[str, str]) -> InquiryNote:
+    return InquiryNote(text=unpad(facts["question"]), slack_id=facts.get("askedBy", ""), slack_name="")
 
 
 def _format_utc(moment: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from bot.triage.factor_rules import REDRAW_GRACE, Ticket, could_stand, is_unproved, start_attempt
+from bot.triage.factor_rules import REDRAW_GRACE, ProofContext, could_stand, is_unproved, start_attempt
 from bot.triage.inquiry import window_key
 from bot.triage.model import (
     Answer,
@@ -61,7 +61,7 @@ class Refusal(StrEnum):
 
 
 class Unfinished(StrEnum):
-    """What failed after a click that was taken; the clicker is told."""
+    """What failed after a click that was stored. The person who clicked is told."""
 
     MESSAGE = "message"
     WINDOW = "window"
@@ -70,7 +70,7 @@ class Unfinished(StrEnum):
     REPLY_WINDOW = "reply_window"
 
 
-#: What a clicker may be told, in words of `messages.toml`.
+#: What a person who clicked may be told; the words are in `messages.toml`.
 Notice = Refusal | Unfinished
 
 
@@ -88,7 +88,7 @@ def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
 
 
 def answer_question(
-    question: Question, answer: Answer, policy: Policy, ticket: Ticket | None = None
+    question: Question, answer: Answer, policy: Policy, ticket: ProofContext | None = None
 ) -> Step | Refusal | None:
     """Accept a click as an answer; None if it repeats the last choice, or if a later click was stored first.
 
@@ -104,7 +104,9 @@ def answer_question(
     return _take_answer(question, answer, policy)
 
 
-def _start_proof(question: Question, answer: Answer, ticket: Ticket, policy: Policy) -> Step | Refusal | None:
+def _start_proof(
+    question: Question, answer: Answer, ticket: ProofContext, policy: Policy
+) -> Step | Refusal | None:
     if _was_overtaken(question, answer) or _is_known(question, answer):
         return None
     if question.idle_changes >= IDLE_CHANGES_MAX:
@@ -143,7 +145,7 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal |
         return Refusal.OTHER_WORKSPACE
     if not question.is_for(note.slack_id):
         return Refusal.OTHER_PERSON
-    if question.said is None or question.standing is None:  # a *yes* that is not proved is no answer yet
+    if question.said is None or question.standing is None:  # a *yes* that is not proved is not an answer yet
         return Refusal.NOT_ANSWERED
     key = note_key(note)
     if key in question.note_keys:

@@ -195,7 +195,7 @@ class Asker:
             raise
 
     async def _give_up_stale(self, claimed: Question, since: timedelta) -> bool:
-        """Give up a claim that grew old while this process, or the machine, stood still: another worker may
+        """Give up a claim that grew old while this process, or the machine, was frozen: another worker may
         have taken over.
         """
         now = self._clock()
@@ -266,7 +266,7 @@ class Asker:
         log_question(log.info, "question.not_found", question, "not found in Slack, so it was not asked")
         restore = await self.restores.restore()
         if restore_rules.is_unread(question, restore):
-            await self.bursts.let_go(question)  # else all that are held so would be asked at once
+            await self.bursts.release(question)  # else all that are held so would be asked at once
 
         def record(row: Question) -> Step | None:
             return asking_rules.record_not_posted(

@@ -33,7 +33,7 @@ from bot.triage.reporting import report_on, with_card
 #: Confidence levels at which the address may be somebody else's.
 UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
 
-#: Characters of a cleaned summary that are kept: more than a message can show.
+#: The most characters of a cleaned summary that are kept: more than a message can show.
 SUMMARY_KEPT_MAX = 4000
 
 #: How far ahead of our clock the time of an alert may be.
@@ -44,10 +44,10 @@ AHEAD_MAX = timedelta(days=1)
 LINE_WAIT_MIN = timedelta(seconds=150)
 LINE_WAIT_MAX = timedelta(minutes=30)
 
-#: Left out of a request that was read in its own message after a restore: there is no more of it.
+#: What `left_out` says of a request that was recreated from its message after a restore.
 AS_SHOWN = "the message was read after a restore: what it did not show is lost"
 
-#: How long a claim is left alone before the sweeper asks what became of it.
+#: How long a claim holds before the sweeper looks up whether the question was posted.
 CLAIM_LEASE = timedelta(seconds=60)
 
 
@@ -67,7 +67,7 @@ def accept(
 ) -> Step:
     """Accept a request: it is due at once. Of its cleaned summary, 4,000 characters are kept.
 
-    `lag` is that of the clock: the deadline must not be early by any other.
+    `lag` is `Clock.lag`: by the services' clocks, too, the deadline must not be early.
     """
     question = make_question(request=_keep(request, now), ref=ref, accepted_at=now, due_at=now)
     deadline = policy.deadline(question, now + lag)
@@ -145,7 +145,7 @@ def why_not_ask(person: Person, policy: Policy) -> Reason | None:
 def needs_person(question: Question) -> bool:
     """Whether the next step towards asking is to find out whom to ask."""
     if question.waits_for and question.in_doubt_since is None:
-        return False  # for a place: whose, is known
+        return False  # it waits for a place of a person who is known
     return question.state is State.ACCEPTED or (
         question.state is State.POSTING and question.in_doubt_since is None
     )
@@ -154,8 +154,8 @@ def needs_person(question: Question) -> bool:
 def wait_in_line(question: Question, now: datetime, *, jitter: float) -> Step | None:
     """Wait until the person's look-up has its turn; None if nothing waits for that any more.
 
-    The turn comes by itself. In case the worker forgets it, the question is due again later: `jitter`, in
-    0..1, keeps those that came together from being due together.
+    The worker calls it in its turn. In case that is lost, the question is due again later; `jitter`, in 0..1,
+    spreads questions that came together.
     """
     if not needs_person(question):
         return None
@@ -204,7 +204,7 @@ def wait_for_hours(question: Question, person: Person, ask_at: datetime, policy:
     if question.state not in (State.ACCEPTED, State.POSTING) or question.in_doubt_since is not None:
         return None
     known = change_question(question, time_zone=person.time_zone, due_at=ask_at, paced=False)
-    # Only once: a question that was claimed before keeps its deadline, or it could be put off every night.
+    # Only once: a question that was claimed before keeps its deadline, or it could be postponed every night.
     first = question.deadline is not None and question.claimed_at is None
     return Step(
         question=change_question(known, deadline=policy.deadline(known, ask_at) if first else known.deadline)

@@ -1,4 +1,4 @@
-"""What the security team clicks, who has an alert, and how it came to them: nouns, like those of `model`."""
+"""Nouns, like those of `model`: clicks on a card, and who has had an alert."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class AssignmentKind(StrEnum):
-    """What somebody did with an alert. Each is also an event of the trail."""
+    """What the security team did with an alert. Each kind is also an event of the trail."""
 
     TAKEN = "taken"
     HANDED_OVER = "handedOver"
@@ -17,21 +17,21 @@ class AssignmentKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CardClick:
-    """A click on a card, or what was sent in a window that one opened: by whom, where and when."""
+    """A click on a card, or the submission of a window that a card opened: by whom, where and when."""
 
-    card: str  #: what its button carried: see `Question.card`
-    channel: str  #: that of the card; in a window, of the card that opened it
-    ts: str  #: of the same card
+    card: str  #: the value of its button: see `Question.card`
+    channel: str  #: of the card; for a window, of the card that opened it
+    ts: str  #: of that card
     slack_id: str
     slack_name: str
     same_workspace: bool  #: whether the person belongs to this workspace or its organisation
     at: datetime
-    key: str = ""  #: identifies it if Slack delivers it again; "": nothing does
-    is_carried: bool = False  #: whether the message, as Slack has it, carries `card`: it is that card
+    key: str = ""  #: recognises the click if Slack delivers it again; "": it cannot be recognised
+    is_carried: bool = False  #: whether Slack's copy of the message carries `card`, so that it is that card
 
     @property
     def own_ts(self) -> str:
-        """The card's `ts`; "" if the message is not known to be that card: none may be drawn over another."""
+        """The card's `ts`; "" unless the message is known to be that card: no other may be overwritten."""
         return self.ts if self.is_carried else ""
 
 
@@ -42,14 +42,14 @@ class Assignment:
     kind: AssignmentKind
     by: str  #: a Slack id; "": the bot released it, because the alert is about the person who had it
     by_name: str
-    to: str = ""  #: the Slack id of the person who has it now; "": nobody has it
+    to: str = ""  #: the Slack id of who has it from now on; "": nobody
     to_name: str = ""
     at: datetime
     key: str = ""  #: see `CardClick.key`
 
 
 def first_assignment(taken_by: str, taken_name: str, taken_at: datetime | None) -> tuple[Assignment, ...]:
-    """Return the take that a row of the previous release records; () if nobody took the alert."""
+    """Return the one assignment that a row of the previous release implies; () if nobody took the alert."""
     if taken_at is None:
         return ()
     who = {"by": taken_by, "by_name": taken_name, "to": taken_by, "to_name": taken_name}

@@ -1,8 +1,8 @@
-"""Places for questions: each person has a limited number. The others wait, and form a burst.
+"""Places for questions. Each person has a limited number; the questions that find none wait, as a burst.
 
-A place is reserved in the transaction that claims its question, or that calls one which has waited. Those
-that wait cost nothing until one of them is called: a burst is looked at when a question of its person ends,
-and every few seconds in case nobody noticed that.
+A place is reserved in the transaction that claims its question, or that calls a waiting one. Waiting
+questions cost nothing: a burst is looked at when a question of its person ends, and every five seconds in
+case the worker that knew of it has died.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
 
-from bot.backoff import RETRY_MAX, pause_to_beat, retry_delay
+from bot.backoff import RETRY_MAX, pause_to_beat, retry_delay, when_set
 from bot.errors import (
     AmbiguousError,
     NoConversation,
@@ -44,23 +44,23 @@ from bot.triage.restores import Restores
 
 log = logging.getLogger(__name__)
 
-#: The most bursts found at a time.
+#: The most bursts that one look in the store returns.
 FOUND_MAX: Final = 100
 
-#: The most open questions of one person that are read where their row does not know of them.
+#: The most open questions of one person that are read if their row may not list all of them.
 OPEN_MAX: Final = 120
 
-#: How long a stop waits for calls in progress: the next worker finds out what became of them.
+#: How long to wait for calls in progress when stopping. What they leave in doubt, the next worker looks up.
 STOP_WAIT: Final = timedelta(seconds=3)
 
-#: How long to wait if the app may not write to the person for now.
+#: The longest wait before a retry if Slack refuses the line with an unknown code.
 LINE_WAIT: Final = timedelta(seconds=30)
 
 Decision = Callable[[Places], Places | None]
 
 
 class Bursts:
-    """Reserves places for questions, and lets those that wait be asked in their turn. Raises `StoreError`."""
+    """Reserves places for questions, and calls those that wait in their turn. Raises `StoreError`."""
 
     def __init__(
         self,
@@ -92,11 +92,11 @@ class Bursts:
 
     @asynccontextmanager
     async def turn(self, question: Question, person: Person) -> AsyncIterator[Places | None]:
-        """Give the person's places with one for the question, not stored yet; None: it waits now.
+        """Yield the person's places with one for the question, not stored yet; None: the question waits now.
 
-        Until that is stored, the person's next question is held up: else all that came at once would find the
-        same place free, and each would reserve a turn among the person's messages. Those that find others
-        waiting hold up nobody.
+        The person's next question is blocked until the caller has stored them. Otherwise all questions that
+        arrive together would find the same place free, and each would reserve a turn among the person's
+        messages. A question that finds others waiting blocks none.
         """
         key = place_rules.person_key(person.slack_id, person.other_slack_id)
         places, reserved = await self._reserve(question, person) if key in self._known else (None, None)
@@ -113,14 +113,14 @@ class Bursts:
         yield None
 
     async def find_place(self, question: Question, person: Person) -> Places | None:
-        """Return what `turn` gives, and hold up nobody."""
+        """Return what `turn` yields, without blocking the person's next question."""
         places, reserved = await self._reserve(question, person)
         if reserved is None:
             await self._let_wait(question, person, places)
         return reserved
 
     async def _reserve(self, question: Question, person: Person) -> tuple[Places, Places | None]:
-        """Return the person's places, and those with one for the question; None: there is none for it."""
+        """Return the person's places, and the same with one for the question; None: it gets none."""
         places = await self._load(person)
         if places.holds(question.ref):
             return places, places
@@ -134,19 +134,19 @@ class Bursts:
         return places, reserved
 
     async def claim(self, question: Question, person: Person, places: Places) -> Question | None:
-        """Claim the question in its place; None if it waits now, or if another worker has it."""
+        """Claim the question and store its place; None if it waits now, or another worker has it."""
         return await self._store_with(
             question, person, places, lambda: asking_rules.claim(question, person, self._clock())
         )
 
     async def postpone(self, question: Question, person: Person, places: Places, turn: datetime) -> None:
-        """Let the question wait for its turn among the person's messages, in its place."""
+        """Let the question wait for its turn among the person's messages. It already holds its place."""
         await self._store_with(question, person, places, lambda: asking_rules.postpone(question, turn))
 
     async def _store_with(
         self, question: Question, person: Person, places: Places, decide: Callable[[], Step | None]
     ) -> Question | None:
-        """Store a step of the question, and its place with it."""
+        """Store a step of the question together with its place."""
         reserved: Places | None = places
         while reserved is not None:
             step = decide()
@@ -162,14 +162,14 @@ class Bursts:
         return None
 
     async def hold(self, question: Question, person: Person) -> None:
-        """Hold a place for a question that may stand in Slack already, as after a restore."""
+        """Hold a place for a question that may already be in Slack, as after a restore."""
         places, limit = await self._load(person), self._policy.open_per_person
         await self._change(places, lambda row: place_rules.hold(row, question, limit))
 
-    async def let_go(self, question: Question) -> None:
-        """Hold no place any more for a question that was not asked after all: it gets one in its turn."""
+    async def release(self, question: Question) -> None:
+        """Release the place of a question that was not asked after all: it gets one in its turn."""
         person = place_rules.person_key(question.slack_id, question.other_slack_id)
-        await self._change_stored(person, lambda row: place_rules.let_go(row, question))
+        await self._change_stored(person, lambda row: place_rules.release(row, question))
 
     async def _let_wait(self, question: Question, person: Person, places: Places) -> None:
         now, lag, policy = self._clock(), self._clock.lag, self._policy
@@ -192,7 +192,7 @@ class Bursts:
             log_event(log.warning, "burst.began", person=places.person)
 
     async def _load(self, person: Person) -> Places:
-        """Return a person's places. A row that is new, or restored, learns of the questions that are open."""
+        """Return a person's places. To a new or restored row the questions that are open are added."""
         key = place_rules.person_key(person.slack_id, person.other_slack_id)
         stored = await self._store.find_places(key)
         places = replace(
@@ -204,21 +204,21 @@ class Bursts:
         if stored is None or await self._restores.may_lack():
             for slack_id in filter(None, (person.slack_id, person.other_slack_id)):
                 asked = await self._store.open_for(slack_id, limit=OPEN_MAX)
-                places = place_rules.take_in(places, asked, self._clock(), self._policy)
+                places = place_rules.add_open(places, asked, self._clock(), self._policy)
         return places
 
     async def _drop_ended(self, places: Places) -> Places:
-        """Return the places without those of questions that have ended, were answered, or were removed."""
+        """Return the places without those of questions that have ended, or were answered or removed."""
         found = await asyncio.gather(*(self._store.load(each.ref) for each in places.held))
         questions = {each.ref: each for each in found if each is not None}
         left = place_rules.drop_ended(places, questions, self._clock(), self._policy)
         for each in questions.values():
             if each.standing is Outcome.NO:
-                left = place_rules.note_denied(left, each, self._clock()) or left
+                left = place_rules.record_denied(left, each, self._clock()) or left
         return left
 
     async def _change(self, places: Places, decide: Decision) -> Places | None:
-        """Store what `decide` makes of the row, again if another writer was faster; None: nothing changes."""
+        """Store what `decide` returns, deciding again if another writer was faster; None: nothing changes."""
         current: Places | None = places
         while current is not None:
             decided = decide(current)
@@ -250,14 +250,14 @@ class Bursts:
             self.wake(person)
 
     def wake(self, person: str) -> None:
-        """Look at a person's burst now, or once more after the look that is under way."""
+        """Look at a person's burst now; if a look is in progress, once more after it."""
         if person in self._tasks:
             self._again.add(person)
         elif not self._stop.is_set():
             self._tasks[person] = asyncio.create_task(self._work(person), name=f"burst {person}")
 
     async def take(self, click: CardClick) -> Places | Refusal:
-        """Record durably who took all of a burst; return the row, or why this click may not do that."""
+        """Record durably who took a whole burst; return the row, or why this click may not do that."""
         person, _, _ = click.card.partition(".")
         places, now = await self._store.find_places(person), self._clock()
         if places is None or places.burst is None:
@@ -279,24 +279,19 @@ class Bursts:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at the bursts that are due, until `stop` is set. Failures are logged; raises nothing."""
-        stopping = asyncio.create_task(stop.wait())
-        stopping.add_done_callback(lambda _: self._stop.set())
-        try:
+        with when_set(stop, self._stop.set):
             while not stop.is_set():
                 await self._find()
                 await pause_to_beat(stop, every=place_rules.LOOK_INTERVAL)
-        finally:
-            stopping.cancel()
-            self._stop.set()
         await self.drain(timeout=STOP_WAIT)
 
     async def drain(self, *, timeout: timedelta | None = None) -> None:  # noqa: ASYNC109 - it cancels nothing
-        """Wait for the looks under way, but no longer than this."""
+        """Wait for the looks in progress; None: without a limit."""
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=timeout.total_seconds() if timeout else None)
 
     async def _find(self) -> None:
-        if not self._clock.is_known:  # by a wrong clock every burst may be due, or none
+        if not self._clock.is_known:  # by a wrong clock all bursts may be due, or none
             return
         try:
             due = await self._store.due_places(self._clock(), limit=FOUND_MAX)
@@ -320,7 +315,7 @@ class Bursts:
                 self.wake(person)
 
     async def look_at(self, person: str) -> None:
-        """Call the questions that have a place now; then tell the person and the team of the rest."""
+        """Call waiting questions into free places, then tell the person and the team about the others."""
         places = await self._call_waiting(person)
         if places is None or places.burst is None:
             self._known.discard(person)
@@ -340,9 +335,9 @@ class Bursts:
             log_event(log.info, "burst.ended", person=person)
 
     async def _call_waiting(self, person: str) -> Places | None:
-        """Give the free places to the questions that have waited the longest; return the row."""
+        """Give the free places to the questions that are next; return the row, None if there is none."""
         for question in self._denied.pop(person, ()):
-            note = partial(place_rules.note_denied, question=question, now=self._clock())
+            note = partial(place_rules.record_denied, question=question, now=self._clock())
             await self._change_stored(person, note)
         while True:
             places = await self._store.find_places(person)
@@ -362,12 +357,12 @@ class Bursts:
                 self.on_work()
 
     async def _count(self, places: Places) -> Places | None:
-        count = await self._store.count_waiting(places.person, limit=place_rules.NAMED_MAX)
+        count = await self._store.count_waiting(places.person, limit=place_rules.IDENTIFIERS_MAX)
         now = self._clock()
 
         def decide(row: Places) -> Places:
             counted = place_rules.count_waiting(row, count, now)
-            return place_rules.note_found(counted, any_waiting=bool(count.kinds), now=now)
+            return place_rules.record_look(counted, any_waiting=bool(count.kinds), now=now)
 
         return await self._change(places, decide)
 
@@ -378,7 +373,7 @@ class Bursts:
     # The line to the person
 
     async def _tell(self, places: Places) -> None:
-        """Post the line, or find out whether it was posted."""
+        """Post the line; if it is in doubt, look it up instead."""
         line = places.burst.line if places.burst else None
         if line is None or line.is_over or self._pacing.limiter.opens_at(self._clock.monotonic()):
             return
@@ -408,10 +403,10 @@ class Bursts:
             await self._end_line(places, line)
 
     async def _send(self, message: Question, since: timedelta) -> MessageRef | None:
-        """Post the line, into a conversation that is opened if need be; None: its claim grew too old."""
+        """Post the line, opening the conversation if necessary; None: the claim is too old."""
         channel = ""
         for _ in range(2):
-            if self._clock.boottime() - since > self._delays.claim_holds:  # the machine stood still
+            if self._clock.boottime() - since > self._delays.claim_holds:  # the process was frozen
                 return None
             try:
                 return await self._messenger.post_line(message, channel=channel)
@@ -467,14 +462,14 @@ class Bursts:
         except (TransientError, AmbiguousError) as error:
             log_event(log.warning, "card.delayed", "the card of a burst is delayed: %s", error)
             asked: timedelta | None = getattr(error, "retry_after", None)
-            await self._postpone(claimed, asked or place_rules.CARD_TAKES)
+            await self._postpone(claimed, asked or place_rules.CARD_LEASE)
         else:
             now = self._clock()
             await self._change(claimed, lambda row: place_rules.record_card(row, claimed, ts, now))
             log_event(log.info, "burst.shown", person=claimed.person)
 
     async def _refuse(self, places: Places) -> None:
-        """Show a refused card later; never, if the burst is over: the next one has its own card."""
+        """Retry a refused card later; never, if the burst is over: the next one has a card of its own."""
         due_at = self._clock() + REFUSED_WAIT
         await self._change(places, lambda row: place_rules.refuse_card(row, due_at))
 
@@ -484,7 +479,7 @@ class Bursts:
 
 
 def _is_on(places: Places) -> bool:
-    """Whether a question waits, or may wait: then no other may take a place before it."""
+    """Whether a burst is in progress: then no new question may take a place before those that wait."""
     return places.burst is not None and places.burst.ended_at is None
 
 

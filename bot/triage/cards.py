@@ -1,4 +1,4 @@
-"""The security team's cards: one per alert, posted at least once, and never delaying a report to MozDef."""
+"""The security team's cards: one per alert, posted at least once. They never delay a report to MozDef."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ log = logging.getLogger(__name__)
 REFUSED_WAIT = timedelta(minutes=5)
 
 #: How long a worker's claim on a card lasts: as long as its calls may take. If that worker dies, the card is
-#: late by this time.
-CARD_TAKES = timedelta(seconds=30)
+#: late by as much.
+CARD_LEASE = timedelta(seconds=30)
 
-#: The channel's key among the rate limits, which are per address; no address looks like this.
+#: The channel's key in the rate limiter. All other keys are e-mail addresses.
 _CHANNEL = "security channel"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Untold:
+class _Remaining:
     events: int
     retry_at: datetime
 
 
 class Cards:
-    """Keeps the cards in the security channel in line with the store."""
+    """Keeps the cards in the security channel up to date with the store."""
 
     def __init__(
         self, team: SecurityTeam, recorder: Recorder, *, pacing: Pacing, read_report: ReadReport
@@ -47,8 +47,8 @@ class Cards:
         self._read_report = read_report
         self._rate_limiter = pacing.rate_limiter
         self._jitter = pacing.jitter
-        self._turns: dict[str, timedelta] = {}  #: `Clock.monotonic` at which to show the cards that wait
-        #: Why the last card could not be shown: Slack's code or a sentence; "" if it was shown; None: no card
+        #: By ref: when to show the cards that wait, on `Clock.monotonic`.
+        self._turns: dict[str, timedelta] = {}
         #: yet.
         self.last_trouble: str | None = None
 
@@ -62,7 +62,7 @@ class Cards:
         if wait:
             await self._postpone(question, now + wait)
             return
-        until = now + CARD_TAKES
+        until = now + CARD_LEASE
         secret = card_rules.draw_secret()
         claimed, step = await self._recorder.decide(
             question, lambda row: card_rules.claim(row, now, until, secret)
@@ -89,7 +89,7 @@ class Cards:
             log_question(log.warning, "card.delayed", question, "card delayed: %s", error)
             due_at = self._recorder.clock() + self._wait(error)
             if question.card_ts and question.card_due_at and isinstance(error, AmbiguousError):
-                # The update may still come, over a newer one: so the card waits for the end of the claim.
+                # The update may still arrive and overwrite a newer one, so wait until the claim ends.
                 due_at = max(due_at, question.card_due_at)
             await self._postpone(question, due_at)
         else:
@@ -107,7 +107,7 @@ class Cards:
         return (await self._load_events(question))[-untold:] if untold > 0 else ()
 
     async def _load_exchange(self, question: Question) -> Sequence[Report | Assignment]:
-        """Return the events from the first on with which something was asked back."""
+        """Return the events from the first inquiry or reply on."""
         events = await self._load_events(question)
         is_exchange = (isinstance(each, Report) and each.is_exchange for each in events)
         return events[next((number for number, holds in enumerate(is_exchange) if holds), len(events)) :]
@@ -117,8 +117,8 @@ class Cards:
         reports = [self._read_report(row) for row in rows if row.sequence < question.reports]
         return order_events(question, reports)
 
-    async def _tell(self, question: Question, news: Sequence[Report | Assignment]) -> _Untold | None:
-        """Add the events to the thread one by one; return the rest from the first that must be retried."""
+    async def _tell(self, question: Question, news: Sequence[Report | Assignment]) -> _Remaining | None:
+        """Add the events to the thread one by one; return what is left if one must be retried."""
         for told, event in enumerate(news):
             try:
                 await self._team.tell(question, event)
@@ -127,10 +127,10 @@ class Cards:
             except (TransientError, AmbiguousError) as error:
                 log_question(log.warning, "card.delayed", question, "card delayed: %s", error)
                 retry_at = self._recorder.clock() + self._wait(error)
-                return _Untold(events=len(news) - told, retry_at=retry_at)
+                return _Remaining(events=len(news) - told, retry_at=retry_at)
         return None
 
-    async def _record(self, question: Question, ts: str, untold: _Untold | None) -> None:
+    async def _record(self, question: Question, ts: str, untold: _Remaining | None) -> None:
         told = question.events - (untold.events if untold else 0)
         again_at = untold.retry_at if untold else self._recorder.clock()
         await self._recorder.decide(
@@ -140,7 +140,7 @@ class Cards:
             log_question(log.info, "card.shown", question)
 
     def _find_wait(self, question: Question) -> timedelta:
-        """Return how long this card has to wait: a backlog posted all at once would delay questions."""
+        """Return how long this card has to wait: a backlog that is posted at once would delay questions."""
         now = self._recorder.clock.monotonic()
         turn = self._turns.pop(question.ref, None)
         if turn is None or now - turn > MISSED_AFTER:
@@ -159,8 +159,7 @@ class Cards:
 
 
 def order_events(question: Question, reports: Sequence[Report]) -> list[Report | Assignment]:
-    """Return the events of a question in order: its reports, and who took the alert, handed it over or
-    released it.
+    """Return the reports and the assignments of a question in the order in which they happened.
 
     An assignment comes after all reports that are not later than it; `Question.after_assignments` keeps these
     times in order.

@@ -1,4 +1,4 @@
-"""What the events of a trail are about."""
+"""The kinds of events of a trail."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """What an event of a trail tells. docs/reference.md says what each means."""
+    """The kind of an event. docs/reference.md explains each."""
 
     ACCEPTED = "accepted"
     REOPENED = "reopened"
@@ -36,5 +36,5 @@ class EventKind(StrEnum):
     REPLAYED = "replayed"
 
 
-#: What an event says besides its kind: our own words, Slack's ids, counts and hashes.
+#: What an event says besides its kind: the bot's own words, Slack's ids, counts and hashes.
 EventFacts = Mapping[str, str | int]

@@ -1,4 +1,6 @@
-"""The decisions about proofs: when a *yes* needs one, when a push may be sent, and what comes of it. Pure."""
+"""The decisions about proofs: when a *yes* needs one, when a push may be sent, what its result
+means. Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,68 +14,68 @@ from bot.triage.outcomes import Outcome, Reason, is_human
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
 
-#: Attempts per alert, and pushes an hour per person.
+#: The most attempts per alert, and the most pushes per person within `PUSHES_WITHIN`.
 ATTEMPTS_MAX: Final = 5
 PUSHES_MAX: Final = 6
 PUSHES_WITHIN: Final = timedelta(hours=1)
 
-#: How long there is no push after the last one is dead, and after the person refused one.
-REST: Final = timedelta(seconds=30)
-REFUSED_REST: Final = timedelta(minutes=15)
+#: How long to wait before the next push: after the last one has expired, and after the person refused one.
+PUSH_GAP: Final = timedelta(seconds=30)
+REFUSED_GAP: Final = timedelta(minutes=15)
 
-#: How long a push that was not taken is tried again.
+#: How long to retry a push that the provider does not accept.
 RETRY_FOR: Final = timedelta(seconds=60)
 
-#: The longest that a push may last.
-LASTS_MAX: Final = timedelta(seconds=300)
+#: The longest lifetime of a push that counts.
+PUSH_LIFETIME_MAX: Final = timedelta(seconds=300)
 
-#: When a push whose id is lost must be dead. It is the last of three calls, each of which may wait 5 s for
-#: its turn and take 40 s.
-LOST_AFTER: Final = LASTS_MAX + timedelta(seconds=135)
+#: When a push whose id is lost must have expired. It is the last of three calls, each of which may wait 5 s
+#: for a slot and take 40 s.
+LOST_AFTER: Final = PUSH_LIFETIME_MAX + timedelta(seconds=135)
 
-#: How long after a push is dead the provider is asked what became of it.
-ASKED_FOR: Final = timedelta(seconds=30)
+#: How long to continue polling after a push has expired.
+POLL_GRACE: Final = timedelta(seconds=30)
 
-#: How long a worker has an attempt to itself: others go on with it then. It is longer by what the provider
-#: wants between two polls: else another worker would poll sooner.
+#: How long a worker holds an attempt, beyond the interval between two polls; after that another may take it
+#: over. Without the interval it would poll too soon.
 LEASE: Final = timedelta(seconds=45)
 
 #: How long after a click the sweeper redraws its message, if the redraw right after the click failed.
 REDRAW_GRACE: Final = timedelta(seconds=20)
 
-#: Why a *yes* is not proved.
+#: The reasons why a *yes* is not proved; `FACTOR_UNAVAILABLE` for any other verdict.
 _REASONS: Final = {
     Verdict.REFUSED: Reason.FACTOR_REFUSED,
     Verdict.TIMED_OUT: Reason.FACTOR_TIMED_OUT,
     Verdict.NO_DEVICE: Reason.FACTOR_NO_DEVICE,
 }
 
-#: After these nobody can approve the push any more.
+#: The verdicts after which nobody can approve the push any more.
 _DEADLY: Final = frozenset(
     {Verdict.APPROVED, Verdict.OTHER_PERSON, Verdict.REFUSED, Verdict.FRAUD, Verdict.TIMED_OUT}
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ticket:
-    """What a click on *yes* needs besides the question to start an attempt."""
+class ProofContext:
+    """What is needed besides question and answer to start an attempt."""
 
     subject: str  #: see `PeopleRules.subject`
     code: str
-    last: Attempt | None  #: of that subject, as stored
-    lag: timedelta = timedelta(0)  #: of the clock by which the person clicked
-    rests_until: datetime | None = None  #: until when nobody gets a push, after a restore
+    last: Attempt | None  #: the last one of that subject, as stored
+    lag: timedelta = timedelta(0)  #: `Clock.lag` at the click
+    earliest_push: datetime | None = None  #: after a restore, nobody gets a push before this
 
 
 def could_stand(question: Question, policy: Policy) -> bool:
-    """Whether a *yes* would become the answer that counts: nothing counts yet, or what the bot decided."""
+    """Whether a *yes* would stand: nothing does yet, the bot decided what does, or the policy allows it."""
     if question.standing is Outcome.YES:
         return False
     return policy.allow_deescalation or not (question.standing is Outcome.NO or _is_human(question))
 
 
 def is_unproved(question: Question) -> bool:
-    """Whether the last choice was a *yes* that does not count."""
+    """Whether the last choice was a *yes* that does not count, or not yet."""
     return question.said is Choice.YES and not _is_human(question)
 
 
@@ -83,16 +85,17 @@ def is_under_way(question: Question, last: Attempt | None) -> bool:
 
 
 def is_exhausted(question: Question) -> bool:
-    """Whether no push is sent about this alert any more.
+    """Whether no more pushes are sent about this alert.
 
-    One that could not be read after a restore may have had all of them; and of it only a *no* counts.
+    A question that could not be read after a restore may have used up all of them, and only a *no* to it
+    counts.
     """
     return question.proofs >= ATTEMPTS_MAX or question.is_unsure
 
 
-def find_wait(last: Attempt | None, now: datetime, rests_until: datetime | None = None) -> datetime | None:
-    """Return when this person may next get a push, never before `rests_until`; None: now."""
-    until = max([*_list_waits(last, now), rests_until or now], default=now)
+def find_wait(last: Attempt | None, now: datetime, earliest_push: datetime | None = None) -> datetime | None:
+    """Return when this person may get the next push, `earliest_push` or later; None: now."""
+    until = max([*_list_waits(last, now), earliest_push or now], default=now)
     return until if until > now else None
 
 
@@ -100,28 +103,28 @@ def _list_waits(last: Attempt | None, now: datetime) -> list[datetime]:
     moments: list[datetime] = []
     if last is None:
         return moments
-    if last.due_at is not None:  # it waits to be sent, or is out, or nobody has said yet what came of it
-        moments += [(last.dead_at or last.started_at + 2 * RETRY_FOR) + REST, now + REST]
+    if last.due_at is not None:  # it waits to be sent, is out, or its result is not known yet
+        moments += [(last.dead_at or last.started_at + 2 * RETRY_FOR) + PUSH_GAP, now + PUSH_GAP]
     elif last.dead_at is not None:
-        moments.append(last.dead_at + REST)
+        moments.append(last.dead_at + PUSH_GAP)
     if last.refused_at is not None:
-        moments.append(last.refused_at + REFUSED_REST)
+        moments.append(last.refused_at + REFUSED_GAP)
     if len(last.pushes) >= PUSHES_MAX:
         moments.append(last.pushes[-PUSHES_MAX] + PUSHES_WITHIN)
     return moments
 
 
-def start_attempt(question: Question, answer: Answer, ticket: Ticket, policy: Policy) -> Step | None:
-    """Keep a *yes* as said, and start the attempt to prove it, if there may be one; None: nothing changes."""
+def start_attempt(question: Question, answer: Answer, ticket: ProofContext, policy: Policy) -> Step | None:
+    """Record a *yes* as said, and start an attempt to prove it if one is allowed; None: nothing changes."""
     last, now = ticket.last, answer.at
     if is_under_way(question, last):
         return None
-    wait, over = find_wait(last, now, ticket.rests_until), is_exhausted(question)
+    wait, over = find_wait(last, now, ticket.earliest_push), is_exhausted(question)
     if wait or over:
         retry_at = None if over else wait
         if question.said == answer.choice and question.retry_at == retry_at and not question.proof_code:
             return None
-        return Step(question=_say(question, answer, ticket, policy, proof_code="", retry_at=retry_at))
+        return Step(question=_record_yes(question, answer, ticket, policy, proof_code="", retry_at=retry_at))
     recent = [each for each in (last.pushes if last else ()) if each > now - PUSHES_WITHIN]
     attempt = Attempt(
         subject=ticket.subject,
@@ -134,58 +137,58 @@ def start_attempt(question: Question, answer: Answer, ticket: Ticket, policy: Po
         refused_at=last.refused_at if last else None,
     )
     changes = {"proof_code": ticket.code, "proofs": question.proofs + 1, "retry_at": None}
-    return Step(question=_say(question, answer, ticket, policy, **changes), attempt=attempt)
+    return Step(question=_record_yes(question, answer, ticket, policy, **changes), attempt=attempt)
 
 
 def claim(attempt: Attempt, now: datetime) -> Attempt:
-    """Return an attempt whose push is about to be sent: from now on it may be out.
+    """Claim an attempt before its push is sent: from now on the push may be out.
 
-    Until its id is known nobody else can go on with it, so nobody does before it must be dead.
+    Until its id is known no other worker can continue, so none does before the push must have expired.
     """
     dead_at = now + LOST_AFTER
     return replace(attempt, version=attempt.version + 1, sent_at=now, dead_at=dead_at, due_at=dead_at)
 
 
-def take_back(attempt: Attempt, now: datetime) -> Attempt:
-    """Return an attempt whose push was definitely not sent."""
+def record_not_sent(attempt: Attempt, now: datetime) -> Attempt:
+    """Record that the push was definitely not sent."""
     return replace(attempt, version=attempt.version + 1, sent_at=None, dead_at=None, due_at=now + LEASE)
 
 
 def record_push(attempt: Attempt, push: Push, now: datetime) -> Attempt:
-    """Return an attempt whose push is out."""
+    """Record the push that the provider has accepted."""
     return replace(
         attempt,
         version=attempt.version + 1,
         push_id=push.id,
         interval=push.interval,
-        dead_at=now + push.lasts,
+        dead_at=now + push.lifetime,
         due_at=now + LEASE + push.interval,
     )
 
 
 def lose(attempt: Attempt, now: datetime) -> Attempt:
-    """Return an attempt whose push is lost; it is over once that push must be dead.
+    """Record that the push is lost; the attempt is over once that push must have expired.
 
-    If its id was never known, it may have been made just now.
+    If its id was never known, the provider may have accepted it only just now.
     """
-    dead_at = attempt.dead_at if attempt.push_id and attempt.dead_at else now + LASTS_MAX
+    dead_at = attempt.dead_at if attempt.push_id and attempt.dead_at else now + PUSH_LIFETIME_MAX
     return replace(
         attempt, version=attempt.version + 1, push_id="", dead_at=dead_at, due_at=max(dead_at, now)
     )
 
 
 def renew(attempt: Attempt, now: datetime) -> Attempt:
-    """Return an attempt that this worker keeps for longer."""
+    """Renew this worker's lease on an attempt."""
     return put_off(attempt, now + LEASE + attempt.interval)
 
 
 def put_off(attempt: Attempt, due_at: datetime) -> Attempt:
-    """Return an attempt with which nobody goes on before then."""
+    """Return an attempt that no worker advances before `due_at`."""
     return replace(attempt, version=attempt.version + 1, due_at=due_at)
 
 
 def end(attempt: Attempt, verdict: Verdict, now: datetime) -> Attempt:
-    """Return an attempt that is over: by a verdict after which nobody can approve it, or because it is dead.
+    """End an attempt: by a verdict after which nobody can approve the push, or because it has expired.
 
     A push that was not sent counts towards no limit.
     """
@@ -204,18 +207,18 @@ def end(attempt: Attempt, verdict: Verdict, now: datetime) -> Attempt:
     )
 
 
-def judge(  # noqa: PLR0913, PLR0917 - the attempt and all that it is judged by
+def judge(  # noqa: PLR0913, PLR0917 - everything that the decision depends on
     question: Question,
     attempt: Attempt,
     verdict: Verdict,
     now: datetime,
     policy: Policy,
-    rests_until: datetime | None = None,
+    earliest_push: datetime | None = None,
 ) -> Step | None:
-    """Decide what a verdict on an attempt means for its question; None: nothing.
+    """Decide what a verdict on an attempt means for its question; None: nothing changes.
 
-    `attempt` is as it will be stored; nobody gets a push before `rests_until`. A proof counts only while the
-    *yes* for which it was asked is the last thing that the person said; a report of fraud counts whenever it
+    `attempt` is as it will be stored. Nobody gets a push before `earliest_push`. A proof counts only while
+    the *yes* that it was asked for is still the person's last choice; a report of fraud counts whenever it
     comes.
     """
     if verdict is Verdict.FRAUD:
@@ -225,7 +228,7 @@ def judge(  # noqa: PLR0913, PLR0917 - the attempt and all that it is judged by
     if verdict is Verdict.APPROVED:
         return _prove(question, now, policy)
     reason = _REASONS.get(verdict, Reason.FACTOR_UNAVAILABLE)
-    return _fail(question, attempt, reason, now, policy, retry_at=find_wait(attempt, now, rests_until))
+    return _fail(question, attempt, reason, now, policy, retry_at=find_wait(attempt, now, earliest_push))
 
 
 _APPROVALS: Final = frozenset({Verdict.APPROVED, Verdict.OTHER_PERSON})
@@ -233,7 +236,9 @@ _APPROVALS: Final = frozenset({Verdict.APPROVED, Verdict.OTHER_PERSON})
 
 def _prove(question: Question, now: datetime, policy: Policy) -> Step:
     at = question.after_assignments(now)
-    if not could_stand(question, policy):  # the settings have changed since the click: it is a retraction
+    if not could_stand(
+        question, policy
+    ):  # the settings have changed since the click: treat it as a retraction
         kept = _settle(question, at, idle_changes=question.idle_changes + 1)
         return _report_step(question, with_card(kept, at, policy), at, policy)
     proved = _settle(question, at, standing=Outcome.YES, reason="", proved_at=at)
@@ -249,9 +254,9 @@ def _fail(  # noqa: PLR0913 - as `judge`
     *,
     retry_at: datetime | None,
 ) -> Step:
-    """End an attempt without a proof. What a person said stands; what the bot decided gives way."""
+    """Record that a *yes* was not proved. This replaces what the bot decided, but no answer of a person."""
     at = question.after_assignments(now)
-    # One that the provider never took counts towards no limit.
+    # An attempt that the provider never accepted counts towards no limit.
     was_tried = attempt.sent_at is not None or reason is Reason.FACTOR_NO_DEVICE
     counted = change_question(question, proofs=question.proofs - (not was_tried))
     again = {
@@ -267,7 +272,7 @@ def _fail(  # noqa: PLR0913 - as `judge`
 
 
 def _escalate(question: Question, attempt: Attempt, now: datetime, policy: Policy) -> Step:
-    """Record that the person reported a fraud on their device."""
+    """Escalate, because the person reported a fraud on their device."""
     at = question.after_assignments(now)
     code = "" if _counts(question, attempt) else question.proof_code
     if question.standing is Outcome.NO:
@@ -305,8 +310,10 @@ def _report_step(
     return Step(question=after, report=report)
 
 
-def _say(question: Question, answer: Answer, ticket: Ticket, policy: Policy, **changes: object) -> Question:
-    """Return the question with a *yes* that does not count yet. The click proves the post."""
+def _record_yes(
+    question: Question, answer: Answer, ticket: ProofContext, policy: Policy, **changes: object
+) -> Question:
+    """Record a *yes* that does not count yet. The click proves that the message was posted."""
     at = question.after_assignments(answer.at)
     place = question.message_ref or answer.message_ref
     is_first_proof = not question.ts and question.standing is None
@@ -333,7 +340,7 @@ def _say(question: Question, answer: Answer, ticket: Ticket, policy: Policy, **c
 
 
 def _counts(question: Question, attempt: Attempt | None) -> bool:
-    """Whether the question's last *yes* waits for this attempt."""
+    """Whether the question's last *yes* waits for the result of this attempt."""
     if attempt is None or not question.proof_code:
         return False
     return (question.ref, question.proof_code) == (attempt.ref, attempt.code)

@@ -1,5 +1,6 @@
-"""The verb *ask back*: each inquiry in a message of its own, once. Like a question it is claimed before it is
-posted, and looked up before it is ever posted again.
+"""The verb *ask back*: posts each inquiry once, in a message of its own.
+
+Like a question, an inquiry is claimed before it is posted, and looked up before it is posted again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from bot.backoff import pause, retry_delay
+from bot.backoff import pause, retry_delay, when_set
 from bot.errors import (
     AmbiguousError,
     AppRejected,
@@ -36,14 +37,14 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-#: How often to look for what is due: while some inquiry is on its way, and otherwise.
+#: How often to look for inquiries that are due: while one is on its way, and otherwise.
 BUSY_INTERVAL: Final = timedelta(seconds=1)
 IDLE_INTERVAL: Final = timedelta(seconds=15)
 
-#: The most inquiries under way at a time.
+#: The most inquiries in progress at a time.
 CONCURRENCY: Final = 8
 
-#: How long to retry an inquiry that Slack refuses with an unknown code, or one that may concern the app.
+#: How long to retry an inquiry that Slack refuses with an unknown code, or with one that may concern the app.
 REFUSED_FOR: Final = timedelta(minutes=15)
 
 #: How long to wait if Slack rejects the app itself.
@@ -71,8 +72,9 @@ class Inquirer:
         self._on_work = on_work
         self._delays = LookUpDelays()
         self._look_ups = LookUps(messenger, clock=recorder.clock, delays=self._delays)
-        self._turns: dict[str, timedelta] = {}  #: `Clock.monotonic` at which those go on that wait, by ref
-        self._due: dict[str, datetime] = {}  #: when those go on that this worker has met, by ref
+        #: By ref: when those that wait for their turn continue, on `Clock.monotonic`.
+        self._turns: dict[str, timedelta] = {}
+        self._due: dict[str, datetime] = {}  #: by ref: when those that this worker knows continue
         self._wake_event = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -82,24 +84,20 @@ class Inquirer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is in progress. Raises nothing."""
-        stopping = asyncio.create_task(stop.wait())
-        stopping.add_done_callback(lambda _: self.wake())
-        try:
+        with when_set(stop, self.wake):
             while not stop.is_set():
                 self._wake_event.clear()
                 await self.start_due()
                 is_busy = bool(self._tasks or self._due)
                 interval = BUSY_INTERVAL if is_busy else IDLE_INTERVAL
                 await pause(self._wake_event, seconds=interval.total_seconds())
-        finally:
-            stopping.cancel()
         await asyncio.gather(*self._tasks.values())
 
     async def start_due(self) -> None:
-        """Start what is due, unless it is under way. Before it is known what time it is, nothing is due."""
+        """Start what is due and not in progress yet. While the time is not known, nothing is due."""
         if not self._clock.is_known:
             return
-        stale = self._clock() - inquiry_rules.CLAIM_LEASE  # another worker has gone on with those
+        stale = self._clock() - inquiry_rules.CLAIM_LEASE  # another worker has taken those over
         self._due = {ref: due_at for ref, due_at in self._due.items() if due_at > stale}
         try:
             due = await self._store.due_inquiries(self._clock(), limit=CONCURRENCY + len(self._tasks))
@@ -113,7 +111,7 @@ class Inquirer:
 
     async def _work(self, inquiry: Inquiry) -> None:
         try:
-            await self.go_on(inquiry)
+            await self.advance(inquiry)
         except StoreError as error:  # it stays due
             log_inquiry(log.error, "inquiry.failed", inquiry, "inquiry failed: %s", error)
         except Exception:  # noqa: BLE001 - it is logged, with its traceback
@@ -122,7 +120,7 @@ class Inquirer:
             del self._tasks[inquiry.ref]
 
     async def find(self, click: Reply) -> Inquiry | Refusal:
-        """Return the inquiry to which somebody wants to reply. Raises as `reply` does."""
+        """Return the inquiry that somebody wants to reply to. Raises as `reply` does."""
         question = await self._load(click)
         if question is None:
             return Refusal.LOST_INQUIRY
@@ -131,10 +129,10 @@ class Inquirer:
         return inquiry_rules.why_not_reply(question, click) or found or Refusal.LOST_INQUIRY
 
     async def reply(self, reply: Reply) -> Question | Refusal:
-        """Accept a reply. When this returns a question, it is durable.
+        """Accept a reply. When this returns a question, the reply is durable.
 
-        Raises `StoreError` if it was not stored, and `TransientError` if, after a restore, it is not known
-        yet what stands: the person must be able to send it again.
+        Raises `StoreError` if it was not stored, and `TransientError` if, after a restore, the standing is
+        not certain yet: the person must be able to send the reply again.
         """
         question = await self._load(reply)
         if question is None:
@@ -161,8 +159,8 @@ class Inquirer:
         stored = await self._store.load_by_key(reply.ref.partition(".")[0])
         return stored and await self._restores.before_click(stored, reply.slack_id, None)
 
-    async def go_on(self, inquiry: Inquiry) -> None:
-        """Take an inquiry one step closer to being asked. Raises `StoreError`."""
+    async def advance(self, inquiry: Inquiry) -> None:
+        """Do the next step towards asking an inquiry. Raises `StoreError`."""
         self._due.pop(inquiry.ref, None)
         question = await self._store.find(inquiry.identifier)
         if question is None or inquiry.due_at is None:
@@ -177,9 +175,9 @@ class Inquirer:
             await self._claim_and_post(inquiry, question)
 
     async def _can_be_read(self, inquiry: Inquiry, question: Question) -> bool:
-        """Whether the person's account is active: a post to one that is not succeeds, and nobody reads it.
+        """Whether the person's account is active: a post to a deactivated one succeeds, but nobody reads it.
 
-        Where it is not, or that is not known yet, the inquiry is saved so.
+        If it is not, the inquiry is closed; if Slack does not say, it is deferred.
         """
         try:
             person = await self._call(inquiry, self._messenger.find_person(question.slack_id))
@@ -200,7 +198,7 @@ class Inquirer:
         if not await self._save(claimed):
             return
         age = max(self._clock() - now, self._clock.boottime() - since)
-        if age > self._delays.claim_holds:  # the machine stood still: another worker may have taken over
+        if age > self._delays.claim_holds:  # the process was frozen: another worker may have taken over
             await self._save(inquiry_rules.record_not_posted(claimed, self._clock()))
             return
         try:
@@ -216,7 +214,7 @@ class Inquirer:
             await self._fail(claimed, str(reason_of(error.reason)))
 
     async def _call(self, inquiry: Inquiry, call: Awaitable[T]) -> T:
-        """Return what a call of Slack's returns; heed what it says about the app and about the pace."""
+        """Return the result of a call to Slack; tell the limiter if Slack rejects the app or asks to wait."""
         limiter, now = self._pacing.limiter, self._clock.monotonic
         try:
             result = await call
@@ -270,14 +268,14 @@ class Inquirer:
             self._on_work()
 
     async def _save(self, inquiry: Inquiry) -> bool:
-        """Store an inquiry, unless a reply or another worker was faster; remember when it goes on."""
+        """Store an inquiry and remember when it is due; False if a reply or another worker was faster."""
         is_saved = await self._store.save_inquiry(inquiry)
         if is_saved and inquiry.due_at is not None:
             self._due[inquiry.ref] = inquiry.due_at
         return is_saved
 
     def _find_wait(self, inquiry: Inquiry, question: Question) -> timedelta:
-        """Return how long to wait: for the person's turn, or for Slack, which has asked for a pause."""
+        """Return how long to wait: for a turn among the person's messages, or until Slack may be called."""
         now = self._clock.monotonic()
         turn = self._turns.pop(inquiry.ref, None)
         if turn is None:
@@ -301,5 +299,5 @@ def log_inquiry(
     *values: object,
     **fields: object,
 ) -> None:
-    """Write one record about an inquiry: as `log_event`, with its alert and its number as first fields."""
+    """Write one record as `log_event` does, with the inquiry's alert and number as first fields."""
     log_event(write, event, message, *values, identifier=inquiry.identifier, n=inquiry.number, **fields)

@@ -1,4 +1,4 @@
-"""The noun of asking back: a question that the security team has for the person, next to the alert's own."""
+"""Nouns of asking back: an inquiry of the security team about an alert, and the person's reply."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from enum import StrEnum
 
 
 class Delivery(StrEnum):
-    """How far an inquiry got: forward only, but for one that was definitely not posted."""
+    """How far an inquiry got. It only moves forward, unless it was definitely not posted."""
 
     WAITING = "waiting"
-    CLAIMED = "claimed"  #: it is in doubt until the result of its post is known
+    CLAIMED = "claimed"  #: in doubt until the result of its post is known
     ASKED = "asked"
-    FAILED = "failed"  #: it cannot be asked
+    FAILED = "failed"  #: it cannot be put to the person
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,17 +22,17 @@ class Inquiry:
     """A question that somebody on the security team asks the person about an alert: a message of its own."""
 
     identifier: str  #: of the alert
-    number: int  #: from 1 on
-    ref: str  #: what its button carries: the first part of the alert's ref, a dot, and a secret of its own
+    number: int  #: from 1
+    ref: str  #: the value of its button: the first part of the alert's ref, a dot, and a secret
     version: int = 1  #: increased by every save; saving an older version fails
     text: str
     slack_id: str  #: of who asks
     slack_name: str
-    window: str  #: identifies it if Slack delivers it again: see `window_key`
-    sequence: int  #: of the note to MozDef that tells of it
+    window: str  #: recognises the submission if Slack delivers it again: see `window_key`
+    sequence: int  #: of the note that tells MozDef of it
     accepted_at: datetime
     delivery: Delivery = Delivery.WAITING
-    due_at: datetime | None  #: when work on it is due; None: there is none
+    due_at: datetime | None  #: when work on it is due; None: nothing is left to do
     attempts: int = 0  #: failures since the last success; determines the back-off
     claimed_at: datetime | None = None  #: the first claim; look-ups search from then on
     in_doubt_since: datetime | None = None  #: set by a claim, cleared by a definite result
@@ -40,7 +40,7 @@ class Inquiry:
     ts: str = ""
     asked_at: datetime | None = None
     reason: str = ""  #: why it failed; see `outcomes.Reason`
-    replies: tuple[str, ...] = ()  #: the windows of its replies, which are reports
+    replies: tuple[str, ...] = ()  #: the `window_key` of each reply; the replies themselves are reports
 
     @property
     def key(self) -> str:
@@ -49,7 +49,7 @@ class Inquiry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Inquired:
+class InquiryNote:
     """What the note to MozDef says about an inquiry."""
 
     text: str
@@ -70,5 +70,5 @@ class Reply:
 
 
 def window_key(view_id: str, text: str) -> str:
-    """Return a text's key, by which a redelivery is recognised: a digest of its window and of the text."""
+    """Return the key that recognises a redelivered submission: a digest of window and text, 16 hex digits."""
     return hashlib.sha256(f"{view_id}\n{text}".encode()).hexdigest()[:16]

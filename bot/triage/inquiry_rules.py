@@ -1,7 +1,7 @@
 """The decisions about asking back: pure functions, like those of `asking_rules`.
 
-A question of the security team's and each reply are notes to MozDef: neither changes what the person
-answered, what counts, or by when to answer.
+What the security team asks and each reply are notes to MozDef. Neither changes the person's answer, the
+standing or the deadline.
 """
 
 from __future__ import annotations
@@ -15,44 +15,44 @@ from typing import Any
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, Refusal
 from bot.triage.assignments import CardClick
 from bot.triage.foreign_text import clean
-from bot.triage.inquiry import Delivery, Inquired, Inquiry, Reply, window_key
+from bot.triage.inquiry import Delivery, Inquiry, InquiryNote, Reply, window_key
 from bot.triage.model import MessageRef, Question, Report, Step, change_question
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
 
-#: Per alert: questions that are asked back, and replies.
+#: The most inquiries and the most replies per alert.
 INQUIRIES_MAX = 10
 REPLIES_MAX = 20
 
-#: Characters of what is asked back.
+#: The most characters of an inquiry.
 INQUIRY_LENGTH_MAX = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """What is to be asked back, and the secret part of its ref."""
+class InquiryDraft:
+    """The text of a new inquiry, and the secret part of its ref."""
 
     text: str
     secret: str
 
 
-#: How long a claim is left alone before another worker asks what became of it.
+#: How long a claim holds before another worker looks up whether the inquiry was posted.
 CLAIM_LEASE = timedelta(seconds=60)
 
 
 def why_not_ask(question: Question, inquiries: Sequence[Inquiry]) -> Refusal | None:
-    """Return why nobody can ask anything back about this alert now; None if the security team can."""
+    """Return why nobody can ask back about this alert now; None if the security team can."""
     if question.message_ref is None or question.standing is None:
         return Refusal.NOT_ASKED_YET
     return Refusal.TOO_MANY_INQUIRIES if len(inquiries) >= INQUIRIES_MAX else None
 
 
 def ask_back(
-    question: Question, inquiries: Sequence[Inquiry], click: CardClick, wanted: Wanted, policy: Policy
+    question: Question, inquiries: Sequence[Inquiry], click: CardClick, wanted: InquiryDraft, policy: Policy
 ) -> Step | Refusal | None:
-    """Accept what somebody on the security team asks back; None if it is known: Slack has delivered it twice.
+    """Accept what somebody on the security team asks back; None if Slack has delivered it before.
 
-    Whether they may act on the alert is judged before: see `responder_rules.why_not_act`.
+    The caller has checked that they may act on the alert: see `responder_rules.why_not_act`.
     """
     window = window_key(click.key, wanted.text)
     if window in (each.window for each in inquiries):
@@ -61,7 +61,7 @@ def ask_back(
         return refusal
     after = _count_report(question, click.at, policy)
     at = after.settled_at or click.at
-    inquired = Inquired(text=wanted.text, slack_id=click.slack_id, slack_name=click.slack_name)
+    inquired = InquiryNote(text=wanted.text, slack_id=click.slack_id, slack_name=click.slack_name)
     inquiry = Inquiry(
         identifier=question.identifier,
         number=len(inquiries) + 1,
@@ -89,7 +89,7 @@ def find_inquiry(inquiries: Sequence[Inquiry], ref: str) -> Inquiry | None:
 
 
 def why_not_reply(question: Question, reply: Reply) -> Refusal | None:
-    """Return why this person may not reply to anything about this alert; None if they may."""
+    """Return why this person may not reply about this alert; None if they may."""
     if not reply.same_workspace:
         return Refusal.OTHER_WORKSPACE
     return None if question.is_for(reply.slack_id) else Refusal.OTHER_PERSON
@@ -98,7 +98,7 @@ def why_not_reply(question: Question, reply: Reply) -> Refusal | None:
 def take_reply(
     question: Question, inquiries: Sequence[Inquiry], reply: Reply, policy: Policy
 ) -> Step | Refusal | None:
-    """Accept a reply, cut to 3,000 characters; None if it is known: Slack has delivered it twice."""
+    """Accept a reply, cut to 3,000 characters; None if Slack has delivered it before."""
     if refusal := why_not_reply(question, reply):
         return refusal
     inquiry = find_inquiry(inquiries, reply.ref)
@@ -114,7 +114,7 @@ def take_reply(
     after = _count_report(question, reply.at, policy)
     told = {"comment": reply.text[:NOTE_LENGTH_MAX], "slack_id": question.slack_id}
     report = _make_note(question, after, policy, in_reply_to=inquiry.sequence, **told)
-    # The click proves the post, wherever it is.
+    # The click proves that the inquiry was posted.
     replied = replace(
         inquiry,
         delivery=Delivery.ASKED,
@@ -130,7 +130,7 @@ def take_reply(
 def fail(
     question: Question, inquiries: Sequence[Inquiry], failed: Inquiry, now: datetime, policy: Policy
 ) -> Step | None:
-    """Give up an inquiry that cannot be asked, for its `reason`; None if it has changed: it may be asked."""
+    """Close an inquiry that cannot be asked, for its `reason`; None if it has changed meanwhile."""
     inquiry = find_inquiry(inquiries, failed.ref)
     if inquiry is None or inquiry.version != failed.version:
         return None
@@ -183,7 +183,7 @@ def record_not_posted(inquiry: Inquiry, due_at: datetime) -> Inquiry:
 
 
 def defer(inquiry: Inquiry, due_at: datetime) -> Inquiry:
-    """Go on with an inquiry later, and change nothing else."""
+    """Postpone the next step of an inquiry; this counts as a failed attempt."""
     return _save(replace(inquiry, due_at=due_at, attempts=inquiry.attempts + 1))
 
 
@@ -192,14 +192,14 @@ def _save(inquiry: Inquiry) -> Inquiry:
 
 
 def _count_report(question: Question, at: datetime, policy: Policy) -> Question:
-    """Return a question with one more report, which its message and its card are to show."""
+    """Count one more report of a question; its message and its card become due."""
     ordered = question.after_assignments(at)
     after = change_question(question, reports=question.reports + 1, settled_at=ordered, due_at=ordered)
     return with_card(after, ordered, policy)
 
 
 def _make_note(before: Question, after: Question, policy: Policy, **told: Any) -> Report:
-    """Return a note to MozDef, which changes nothing there, with these fields besides the standing."""
+    """Return a note to MozDef, which changes no status there. `told`: its fields besides the standing."""
     report = report_on(before, after, at=after.settled_at or after.accepted_at, policy=policy)
     return replace(report, note=True, said=after.said, **told)
 

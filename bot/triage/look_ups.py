@@ -49,7 +49,7 @@ class _Doubt:
     since: datetime | None  #: of the claim; another claim of the same row is another doubt
     look_at: timedelta  #: by `Clock.monotonic`
     missed: bool = False
-    bookmark: Bookmark | None = None  #: of the look that is under way
+    bookmark: Bookmark | None = None  #: of the look in progress
     passed: set[Bookmark] = field(default_factory=set)  #: every bookmark of that look
 
     def begin_anew(self) -> None:
@@ -115,7 +115,7 @@ class LookUps:
         while isinstance(found := await self._read(question, doubt), Bookmark):
             if found in doubt.passed:
                 doubt.begin_anew()
-                raise TransientError("the look-up failed: Slack's pages lead in a circle")
+                raise TransientError("the look-up failed: Slack returned the same page twice")
             doubt.passed.add(found)
             doubt.bookmark = found
         doubt.begin_anew()

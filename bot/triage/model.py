@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bot.triage.assignments import Assignment, first_assignment
 from bot.triage.event_kinds import EventFacts, EventKind
 from bot.triage.factor import Attempt, Proof, Verdict
-from bot.triage.inquiry import Inquired, Inquiry
+from bot.triage.inquiry import Inquiry, InquiryNote
 from bot.triage.outcomes import Outcome, is_human
 from bot.triage.places import Places
 
@@ -156,7 +156,7 @@ class Restore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """What a question's message shows of its row, as its last redraw wrote it there."""
+    """What a question's message shows of its row, as written by its last redraw."""
 
     reports: int  #: the sequence of the next report
     standing: Outcome | None = None
@@ -165,7 +165,7 @@ class Shown:
     is_unsure: bool = False  #: see `Question.is_unsure`
     card_ts: str = ""
     proofs: int | None = None  #: see `Question.proofs`; None: a *yes* needs none
-    reason: str = ""  #: what became of a proof, if the standing follows from that
+    reason: str = ""  #: why a proof failed, if that decided the standing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -259,15 +259,15 @@ class Question:
     taken_by: str = ""  #: the Slack id of the person who has the alert; "": nobody has
     taken_name: str = ""
     taken_at: datetime | None = None
-    assignments: tuple[Assignment, ...] = ()  #: see `handled`, which adds those of the previous release
+    assignments: tuple[Assignment, ...] = ()  #: use `handled`, which adds that of the previous release
     read_at: datetime | None = None  #: when its standing was made certain after the store was restored
-    is_unsure: bool = False  #: it could not be read then: MozDef may know anything, so only *no* counts
+    is_unsure: bool = False  #: its standing is unknown: MozDef may have any report, so only *no* counts
     needs_factor: bool = False  #: whether a *yes* needed a proof when it was accepted
     proofs: int = 0  #: how many attempts to prove a *yes* were started
-    proof_code: str = ""  #: of the attempt that is under way and whose proof would count; "": there is none
+    proof_code: str = ""  #: of the attempt in progress whose proof would count; "": none
     retry_at: datetime | None = None  #: when a further *yes* may start an attempt, if the last one did not
     proved_at: datetime | None = None  #: when the *yes* that stands was proved
-    unreported: int = 0  #: how many changes its message shows that no report tells
+    unreported: int = 0  #: how many changes of its message have no report
     waits_for: str = ""  #: whose place it waits for: see `Places.person`; "": it does not wait
     waited_since: datetime | None = None  #: when it first found no place
     refusals: int = 0  #: how many clicks on it were refused
@@ -306,12 +306,12 @@ class Question:
 
     @property
     def handled(self) -> tuple[Assignment, ...]:
-        """Who took the alert, handed it over or released it, in order."""
+        """Who took the alert, handed it over or released it, the earliest first."""
         return self.assignments or first_assignment(self.taken_by, self.taken_name, self.taken_at)
 
     @property
     def events(self) -> int:
-        """How many events the security team is told: reports, and what became of the alert there."""
+        """How many events the security team is told about: reports and assignments."""
         return self.reports + len(self.handled)
 
     @property
@@ -358,12 +358,12 @@ class Report:
     retracted: bool = False
     comment: str = ""
     proof: Proof | None = None  #: of a *yes*, if it was proved
-    inquiry: Inquired | None = None  #: of a note that the security team asks back
-    in_reply_to: int | None = None  #: the sequence of such a note: what came of it
+    inquiry: InquiryNote | None = None  #: of a note with an inquiry
+    in_reply_to: int | None = None  #: the sequence of the note with the inquiry that this is about
 
     @property
     def is_exchange(self) -> bool:
-        """Whether it is about what the security team asks back, or a reply to that."""
+        """Whether it is a note with an inquiry, or about one."""
         return self.inquiry is not None or self.in_reply_to is not None
 
 
@@ -383,7 +383,7 @@ class Step:
     report: Report | None = None
     refused: RefusedClick | None = None  #: the click that is counted in `refusals`
     attempt: Attempt | None = None  #: written with it
-    places: Places | None = None  #: likewise
+    places: Places | None = None  #: written with it
     ignored: Verdict | None = None  #: what the provider said about an attempt that does not count any more
     inquiry: Inquiry | None = None  #: written with it
 
@@ -410,7 +410,7 @@ class OutboxRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrailEvent:
-    """A decision about an alert, as the store keeps it. It holds no address and no text of anybody's.
+    """A decision about an alert, as the store keeps it. It contains no address and no text of a person.
 
     `hash` is the SHA-256, in hex, of the canonical JSON of an array of the other fields in their order: times
     in ISO 8601 and null for no `previous`.

@@ -1,9 +1,8 @@
 """The order in which strangers are looked up. It holds no tasks, and decides nothing else.
 
 People who were found lately go first. Among all others the labels take turns, so that a flood of one kind of
-alert does not hold up other kinds. Within a label the newest and the oldest take turns, so that no flood
-holds anybody up for ever. People are looked up, not questions: all questions that wait for somebody leave
-with the first of them.
+alert does not delay other kinds. Within a label the newest and the oldest take turns, so that no flood delays
+anybody for ever. One look-up serves all questions that wait for the same person.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The decisions about places and bursts: pure functions, like those of `asking_rules`.
 
-The policy limits how many questions of one person are open at a time. The others wait, and form a burst. A
-decision returns the changed row, or None if nothing changes.
+The policy limits how many questions of one person are open at a time. The others wait; together they are a
+burst. A decision returns the changed row, or None if nothing changes.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from bot.triage.places import Burst, Line, Place, Places, WaitingCount
 from bot.triage.policy import Policy
 from bot.triage.responder_rules import why_not_click
 
-#: Further places: for the first waiting alert of a label that has none open.
-FURTHER_MAX: Final = 10
+#: Extra places, each for the first waiting alert of a label that has no question open.
+EXTRA_MAX: Final = 10
 
-#: Identifiers that the card of a burst names; the rest is in `triage-bot list`.
-NAMED_MAX: Final = 20
+#: How many identifiers the card of a burst names; `triage-bot list` shows the others.
+IDENTIFIERS_MAX: Final = 20
 
-#: Labels that a burst counts: its row must not outgrow an item of a table.
-KINDS_MAX: Final = 50
+#: How many labels a burst counts separately: its row must fit into one DynamoDB item.
+LABELS_MAX: Final = 50
 
-#: Where it counts all further ones together: no alert has this label.
-FURTHER_KINDS: Final = ""
+#: The label under which it counts all others. No alert has it.
+OTHER_LABELS: Final = ""
 
 #: How often a burst is looked at, in addition to whenever a question of its person ends.
 LOOK_INTERVAL: Final = timedelta(seconds=5)
 
-#: How long nobody must have been found waiting before a burst ends: a little longer than another worker may
-#: take from seeing the burst to writing that a question waits.
+#: A burst ends when no question was found waiting for this long. It is a little longer than another worker
+#: may take from seeing the burst to storing that a question waits.
 ENDS_AFTER: Final = timedelta(seconds=30)
 
-#: How far apart two updates of a burst's card are.
-CARDS_APART: Final = timedelta(seconds=10)
+#: The shortest time between two updates of a burst's card.
+CARD_INTERVAL: Final = timedelta(seconds=10)
 
-#: How long a worker's claim on the card lasts: as long as its call may take.
-CARD_TAKES: Final = timedelta(seconds=30)
+#: How long a worker's claim on the card lasts: as long as a call may take.
+CARD_LEASE: Final = timedelta(seconds=30)
 
-#: The reasons of an outcome that the bot decided for a question that it may still ask.
+#: The reasons of outcomes that the bot decided, and after which it may still ask.
 UNASKED: Final = frozenset({Reason.TOO_MANY_OPEN, Reason.NOT_ASKED_IN_TIME})
 
 
@@ -55,29 +55,30 @@ def person_key(slack_id: str, other_slack_id: str) -> str:
 
 
 def reserve(places: Places, question: Question, limit: int) -> Places | None:
-    """Return the places with one more reserved, for this question; None if there is none.
+    """Return the places with one reserved for this question; None if none is free.
 
-    The further places are for a label that has none open: decoys of one kind hide no alert of another.
+    The extra places are for labels that have no question open, so that decoys of one kind cannot hide an
+    alert of another kind.
     """
     if is_full(places, limit):
         return None
-    is_further = len(places.held) - _count_further(places) >= limit
-    if is_further and _has_label(places, question):
+    is_extra = len(places.held) - _count_extra(places) >= limit
+    if is_extra and _has_label(places, question):
         return None
-    return _add(places, question, is_further=is_further)
+    return _add(places, question, is_extra=is_extra)
 
 
 def is_full(places: Places, limit: int) -> bool:
     """Whether there is no place for any question, whatever its label."""
-    further = _count_further(places)
-    return further >= FURTHER_MAX and len(places.held) - further >= limit
+    extra = _count_extra(places)
+    return extra >= EXTRA_MAX and len(places.held) - extra >= limit
 
 
 def is_open(question: Question, places: Places, now: datetime, policy: Policy) -> bool:
-    """Whether a question needs its place among these: it is to be asked now, or stands unanswered.
+    """Whether a question needs its place among these: it is to be asked now, or is unanswered.
 
-    One that was asked after it had been reported as not asked has an outcome, and the person has it before
-    them all the same: it keeps its place for as long as any question may stay unanswered.
+    A question that was asked after it had been reported as not asked has an outcome, but the person still
+    sees it: it keeps its place for as long as any question may stay unanswered.
     """
     if question.state is State.CLOSED or question.said is not None or question.waits_for:
         return False
@@ -85,7 +86,7 @@ def is_open(question: Question, places: Places, now: datetime, policy: Policy) -
     if question.slack_id and not is_theirs:
         return False
     if question.state is not State.ASKED and question.in_doubt_since is None:
-        return policy.may_ask(question, now)  # else it waits for its hours, and needs no place until then
+        return policy.may_ask(question, now)  # outside its working hours it needs no place yet
     if question.standing is None:
         return True
     is_unasked = question.standing is Outcome.UNDELIVERABLE and question.reason in UNASKED
@@ -94,7 +95,7 @@ def is_open(question: Question, places: Places, now: datetime, policy: Policy) -
 
 
 def drop_ended(places: Places, questions: Mapping[str, Question], now: datetime, policy: Policy) -> Places:
-    """Return the places without those of questions that need none any more; `questions` exist, by ref."""
+    """Return the places without those that are not needed any more. `questions`: those that exist, by ref."""
     held = tuple(
         each
         for each in places.held
@@ -103,8 +104,8 @@ def drop_ended(places: Places, questions: Mapping[str, Question], now: datetime,
     return places if len(held) == len(places.held) else replace(places, held=held)
 
 
-def take_in(places: Places, asked: Sequence[Question], now: datetime, policy: Policy) -> Places:
-    """Return the places with those of questions that a row from before does not know: see `Places`."""
+def add_open(places: Places, asked: Sequence[Question], now: datetime, policy: Policy) -> Places:
+    """Return the places with one for each of these open questions; the row may not know of them."""
     for each in asked:
         if not places.holds(each.ref) and is_open(each, places, now, policy):
             places = _add(places, each)
@@ -116,8 +117,8 @@ def wait_for_place(
 ) -> Step | None:
     """Let a question wait for a place of this person; None if it is not to be asked now, or waits already.
 
-    What finds none for an hour of the person's working time is reported, or by its deadline, if that is
-    sooner. `lag` is that of the clock.
+    A question that gets none within an hour of the person's working time, or by its deadline if that is
+    sooner, is reported. `lag` is that of the clock.
     """
     is_unasked = question.state in (State.ACCEPTED, State.POSTING) and question.in_doubt_since is None
     if not is_unasked or question.waits_for:
@@ -142,9 +143,9 @@ def wait_for_place(
 
 
 def call(question: Question, places: Places, now: datetime, policy: Policy) -> Step:
-    """Let a question that waits be asked now, in the place that is reserved in `places` and written with it.
+    """Let a waiting question be asked now. `places`, in which its place is reserved, is stored with it.
 
-    From here on it has as long to be asked as any other.
+    From here on it has as much time to be asked as any other.
     """
     called = change_question(question, waits_for="", due_at=now, attempts=0, paced=False)
     if question.standing is None and question.deadline is not None:
@@ -154,22 +155,23 @@ def call(question: Question, places: Places, now: datetime, policy: Policy) -> S
 
 
 def hold(places: Places, question: Question, limit: int) -> Places | None:
-    """Return the places with one for a question that may stand in Slack already; None if it has one, or if
-    so many are held that nobody gets one anyway.
+    """Return the places with one for a question that may already be in Slack.
+
+    None if it has one, or if so many are held that no question would get one anyway.
     """
-    if places.holds(question.ref) or len(places.held) >= limit + FURTHER_MAX:
+    if places.holds(question.ref) or len(places.held) >= limit + EXTRA_MAX:
         return None
     return _add(places, question)
 
 
-def let_go(places: Places, question: Question) -> Places | None:
-    """Return the places without that of a question; None if it has none."""
+def release(places: Places, question: Question) -> Places | None:
+    """Return the places without the one of this question; None if it has none."""
     held = tuple(each for each in places.held if each.ref != question.ref)
     return replace(places, held=held) if places.holds(question.ref) else None
 
 
 def stop_waiting(question: Question, now: datetime, policy: Policy) -> Step | None:
-    """Give up a question that was reported and still finds no place; None if it does not wait any more."""
+    """Give up a question that was reported and still has no place; None if it does not wait any more."""
     if not question.waits_for or question.waited_since is None:
         return None
     give_up_at = policy.give_up_at(question, question.waited_since)
@@ -180,7 +182,7 @@ def stop_waiting(question: Question, now: datetime, policy: Policy) -> Step | No
 
 
 def begin(places: Places, now: datetime, *, line_ref: str, card_secret: str) -> Places | None:
-    """Begin a burst, because a question waits; None if there is one already that goes on."""
+    """Begin a burst, because a question waits; None if one is already in progress."""
     if places.burst is None:
         line = Line(ref=line_ref)
         return replace(places, burst=Burst(since=now, line=line, card_secret=card_secret), due_at=now)
@@ -199,8 +201,9 @@ def change_burst(places: Places, **fields: object) -> Places:
 def choose(
     places: Places, waiting: Sequence[Question], now: datetime, policy: Policy
 ) -> tuple[Question, Places] | None:
-    """Return which question of those waiting, the first of each label, gets a place next, and the places with
-    it; None if none does. The oldest comes first, unless it has to wait for working hours.
+    """Return the waiting question that gets a place next, and the places with it; None if none does.
+
+    `waiting` has the first of each label. The oldest is chosen, unless it has to wait for working hours.
     """
     for each in sorted(waiting, key=lambda one: one.accepted_at):
         reserved = reserve(places, each, policy.open_per_person)
@@ -209,8 +212,8 @@ def choose(
     return None
 
 
-def note_found(places: Places, *, any_waiting: bool, now: datetime) -> Places:
-    """Return the row after a look at who waits: when to look again, and whether the burst is over."""
+def record_look(places: Places, *, any_waiting: bool, now: datetime) -> Places:
+    """Record whether any question waits: set when to look again, and whether the burst is over."""
     burst = places.burst
     if burst is None:
         return places
@@ -227,37 +230,37 @@ def note_found(places: Places, *, any_waiting: bool, now: datetime) -> Places:
 
 
 def forget_burst(places: Places, *, has_channel: bool) -> Places | None:
-    """Return the row without its burst, once that is over and its card says so; None if not yet."""
+    """Remove the burst once it is over and its card says so; None if it is not yet."""
     burst = places.burst
     if burst is None or burst.ended_at is None or (has_channel and burst.card_due_at is not None):
         return None
     return replace(places, burst=None, due_at=None)
 
 
-def note_denied(places: Places, question: Question, now: datetime) -> Places | None:
-    """Let the burst's card name a question answered *no*; None if it already does, or if there is no burst.
+def record_denied(places: Places, question: Question, now: datetime) -> Places | None:
+    """Record for the card that a question was answered *no*; None if that is known, or if there is no burst.
 
-    Nothing else changes: what waits is not answered by that.
+    Nothing else changes: a *no* does not answer the questions that wait.
     """
     burst, identifier = places.burst, question.identifier
-    if burst is None or identifier in burst.denied or len(burst.denied) >= NAMED_MAX:
+    if burst is None or identifier in burst.denied or len(burst.denied) >= IDENTIFIERS_MAX:
         return None
     denied = change_burst(places, denied=(*burst.denied, identifier), card_due_at=burst.card_due_at or now)
     return replace(denied, due_at=now)
 
 
 def count_waiting(places: Places, count: WaitingCount, now: datetime) -> Places:
-    """Return the row with what its burst's card is to show; the card is due if that has changed."""
+    """Record the counts that the burst's card shows; the card is due if they have changed."""
     burst = places.burst
     if burst is None:
         return places
     labels = {**burst.kinds, **burst.called, **count.kinds}
-    named = [label for label in labels if label != FURTHER_KINDS][:KINDS_MAX]
+    named = [label for label in labels if label != OTHER_LABELS][:LABELS_MAX]
     found = {label: burst.called.get(label, 0) + count.kinds.get(label, 0) for label in labels}
     kinds = {label: max(burst.kinds.get(label, 0), found.pop(label)) for label in named}
-    if further := max(burst.kinds.get(FURTHER_KINDS, 0), sum(found.values())):
-        kinds[FURTHER_KINDS] = further
-    first = tuple(dict.fromkeys((*burst.first, *count.first)))[:NAMED_MAX]
+    if others := max(burst.kinds.get(OTHER_LABELS, 0), sum(found.values())):
+        kinds[OTHER_LABELS] = others
+    first = tuple(dict.fromkeys((*burst.first, *count.first)))[:IDENTIFIERS_MAX]
     waiting = sum(count.kinds.values())
     if (kinds, first, waiting) == (burst.kinds, burst.first, burst.waiting):
         return places
@@ -267,44 +270,50 @@ def count_waiting(places: Places, count: WaitingCount, now: datetime) -> Places:
 
 
 def claim_card(places: Places, now: datetime) -> Places | None:
-    """Claim the burst's card, to show it; None if it is not due, as when another worker has claimed it."""
+    """Claim the burst's card before it is shown; None if it is not due, or another worker has claimed it."""
     burst = places.burst
     if burst is None or burst.card_due_at is None or burst.card_due_at > now:
         return None
-    return change_burst(places, card_due_at=now + CARD_TAKES)
+    return change_burst(places, card_due_at=now + CARD_LEASE)
 
 
 def record_card(places: Places, shown: Places, ts: str, now: datetime) -> Places | None:
-    """Record that the card shows what the row `shown` says; what has changed since is due a little later."""
+    """Record that the card shows the row `shown`.
+
+    If the row has changed since, the card is due again soon.
+    """
     burst, then = places.burst, shown.burst
     if burst is None or then is None or burst.card_secret != then.card_secret:
         return None
     is_whole = _what_card_shows(burst) == _what_card_shows(then)
-    due_at = None if is_whole else now + CARDS_APART
+    due_at = None if is_whole else now + CARD_INTERVAL
     return change_burst(places, card_ts=ts, card_due_at=due_at)
 
 
 def refuse_card(places: Places, due_at: datetime) -> Places | None:
-    """Show a card that Slack refuses later, or never if the burst is over: it must not outlive that."""
+    """Retry a refused card at `due_at`, or never if the burst is over: it must not keep the burst alive."""
     is_over = places.burst is not None and places.burst.ended_at is not None
     return change_burst(places, card_due_at=None if is_over else due_at) if places.burst else None
 
 
 def postpone_card(places: Places, due_at: datetime) -> Places | None:
-    """Show the card later; returns None if there is no burst any more."""
+    """Show the card at `due_at`; None if there is no burst any more."""
     return None if places.burst is None else change_burst(places, card_due_at=due_at)
 
 
 def why_not_take(places: Places, click: CardClick, policy: Policy) -> Refusal | None:
-    """Return why this person may not take all of this burst; None if they may: as with any card."""
+    """Return why this person may not take this whole burst; None if they may.
+
+    The rules are those of any card.
+    """
     refusal = why_not_click(click, policy, is_asked=places.is_for(click.slack_id))
     return refusal or (None if is_card(places, click.card) else Refusal.OLD_CARD)
 
 
 def take_burst(places: Places, click: CardClick, now: datetime) -> Places | None:
-    """Record who took all of a burst; None if it is not this one any more, or somebody has taken it.
+    """Record who took a whole burst; None if it is over, or somebody has taken it.
 
-    It answers nothing, and stops no question.
+    This answers no question, and stops none.
     """
     burst = places.burst
     if burst is None or not is_card(places, click.card) or burst.taken_by:
@@ -333,12 +342,15 @@ def why_not_taken(places: Places, click: CardClick) -> Refusal | None:
 
 
 def is_card(places: Places, card: str) -> bool:
-    """Whether a button carries what the card of the burst does."""
+    """Whether this is what the button of the burst's card carries."""
     return bool(places.card) and hmac.compare_digest(places.card.encode(), card.encode())
 
 
 def line_of(places: Places) -> Question:
-    """Return the line as the question that it is looked up as. Raises `ValueError` if there is no burst."""
+    """Return the line in the form of a question, for the look-up.
+
+    Raises `ValueError` if there is no burst.
+    """
     if places.burst is None:
         raise ValueError("a line needs a burst")
     line = places.burst.line
@@ -358,7 +370,7 @@ def line_of(places: Places) -> Question:
 
 
 def claim_line(places: Places, now: datetime) -> Places | None:
-    """Claim the line to the person; None if it is not due. It is in doubt until its result is known."""
+    """Claim the line before it is posted; None if it is not due. It is in doubt until the result is known."""
     burst = places.burst
     if burst is None or burst.ended_at is not None or burst.line.is_over or burst.line.in_doubt_since:
         return None
@@ -376,7 +388,7 @@ def end_line(places: Places, claimed: Line) -> Places | None:
 
 
 def record_line_not_posted(places: Places, claimed: Line, due_at: datetime) -> Places | None:
-    """Record that the line was definitely not posted; None if another worker has gone on with it."""
+    """Record that the line was definitely not posted; None if another worker has changed it."""
     burst = places.burst
     if burst is None or burst.line != claimed:
         return None
@@ -384,18 +396,18 @@ def record_line_not_posted(places: Places, claimed: Line, due_at: datetime) -> P
     return change_burst(places, line=line)
 
 
-def _add(places: Places, question: Question, *, is_further: bool = False) -> Places:
+def _add(places: Places, question: Question, *, is_extra: bool = False) -> Places:
     place = Place(
         ref=question.ref,
         identifier=question.identifier,
         label=question.request.alert,
-        is_further=is_further,
+        is_extra=is_extra,
     )
     return replace(places, held=(*places.held, place))
 
 
-def _count_further(places: Places) -> int:
-    return sum(each.is_further for each in places.held)
+def _count_extra(places: Places) -> int:
+    return sum(each.is_extra for each in places.held)
 
 
 def _has_label(places: Places, question: Question) -> bool:
@@ -406,8 +418,8 @@ def _count_called(places: Places, label: str) -> Places:
     if places.burst is None:
         return places
     called = places.burst.called
-    if label not in called and len(called) >= KINDS_MAX:
-        label = FURTHER_KINDS
+    if label not in called and len(called) >= LABELS_MAX:
+        label = OTHER_LABELS
     return change_burst(places, called={**called, label: called.get(label, 0) + 1})
 
 

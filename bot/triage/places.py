@@ -1,4 +1,4 @@
-"""The nouns of a flood for one person: the places of open questions, and the burst of those that wait."""
+"""Nouns for a flood of alerts about one person: places of open questions, and the burst of waiting ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ class Place:
     ref: str
     identifier: str
     label: str  #: of its alert
-    is_further: bool = False  #: one of the further places, for a label that has none open
+    is_extra: bool = False  #: one of the extra places, for a label that has no question open
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """The one line that tells a person that more questions wait: claimed and looked up like a question."""
+    """The line that tells a person, once, that more questions wait.
+
+    It is claimed and looked up like a question.
+    """
 
     ref: str  #: by which its message is known
     claimed_at: datetime | None = None  #: the first claim; a look-up searches from then on
@@ -31,37 +34,37 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Burst:
-    """A person's questions that wait for a place, from the first that does until none does."""
+    """The questions of one person that wait for a place, from when the first one does until none does."""
 
     since: datetime
     line: Line
     card_secret: str = field(repr=False)  #: 128 random bits in hex
     card_ts: str = ""
-    card_due_at: datetime | None = None  #: when the card is to be posted or updated; None: it shows all
+    card_due_at: datetime | None = None  #: when the card must be posted or updated; None: it is up to date
     waiting: int = 0  #: how many wait, as of the last count
-    called: Mapping[str, int] = field(default_factory=dict)  #: how many got a place, by label
-    kinds: Mapping[str, int] = field(default_factory=dict)  #: how many have waited, by label
-    first: Sequence[str] = ()  #: the first identifiers that waited
-    denied: Sequence[str] = ()  #: the first identifiers that the person answered with *no*
-    taken_by: str = ""  #: the Slack id of the person who took all of it
+    called: Mapping[str, int] = field(default_factory=dict)  #: how many have got a place, by label
+    kinds: Mapping[str, int] = field(default_factory=dict)  #: how many have waited in all, by label
+    first: Sequence[str] = ()  #: the identifiers of those that waited first
+    denied: Sequence[str] = ()  #: the identifiers of those that the person answered with *no* first
+    taken_by: str = ""  #: the Slack id of who took the whole burst; "": nobody
     taken_name: str = ""
     taken_at: datetime | None = None
-    idle_since: datetime | None = None  #: since when none was found waiting
-    ended_at: datetime | None = None  #: then its card is updated once more
+    idle_since: datetime | None = None  #: since when no question was found waiting
+    ended_at: datetime | None = None  #: when it ended; its card is updated once more then
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
-    """The places of one person, and the burst, if anybody waits for one: a stored row a person."""
+    """The places of one person, and the burst if questions wait for one. Each person has one stored row."""
 
     person: str  #: see `place_rules.person_key`
-    slack_id: str = ""  #: under which they were last asked
+    slack_id: str = ""  #: the id under which they were last asked
     other_slack_id: str = ""  #: on Enterprise Grid people have two
     slack_name: str = ""
     version: int = 0  #: increased by every save; saving an older version fails
     held: tuple[Place, ...] = ()
     burst: Burst | None = None
-    due_at: datetime | None = None  #: when somebody must look at the burst; None: there is none
+    due_at: datetime | None = None  #: when the burst must be looked at next; None: there is none
     touched_at: datetime  #: when it was last saved
 
     def holds(self, ref: str) -> bool:
@@ -80,7 +83,7 @@ class Places:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WaitingCount:
-    """How many of a person's questions wait, by label, and the first of them."""
+    """How many of a person's questions wait, by label, and which came first."""
 
     kinds: Mapping[str, int]
     first: Sequence[str]  #: identifiers, the oldest first

@@ -66,10 +66,10 @@ NOTES: Final[Mapping[Choice, NoteRule]] = MappingProxyType(
     }
 )
 
-#: How much of a person's working time a question may find no place before that is reported.
+#: How much of the person's working time a question waits for a place before that is reported.
 WAITS_LONG: Final = timedelta(hours=1)
 
-#: How long it may find none before it is given up, where questions may stay unanswered forever.
+#: How long it waits before it is given up, if questions may stay unanswered for ever.
 GIVEN_UP_AFTER: Final = timedelta(hours=24)
 
 #: The texts of the question that an alert may override: name → table and key in `messages.toml`.
@@ -93,7 +93,7 @@ class AlertPolicy:
     ask: AskWhen = AskWhen.AT_ONCE
     factor: Factor = Factor.OFF
     notes: Mapping[Choice, NoteRule] = field(default_factory=lambda: NOTES)  #: a rule for each choice
-    no_advice: str = ""  #: what the person is to do after a *no*; "": nothing is said of it
+    no_advice: str = ""  #: what the person should do after a *no*; "": no advice
     cards: frozenset[Outcome] = CARDS  #: the outcomes for which the security team gets a card
 
     def reword(self, wording: Wording) -> Wording:
@@ -134,9 +134,9 @@ class Policy:
     allow_deescalation: bool = False
     ask_guests: bool = False
     ask_unconfirmed: bool = False  #: also people whose address Slack has not confirmed
-    people: PeopleRules = field(default_factory=PeopleRules)  #: whom an address means
-    open_per_person: int = 3  #: how many questions of one person stand open at a time
-    provider: str = ""  #: of the second factor, as people are told it; "": there is none
+    people: PeopleRules = field(default_factory=PeopleRules)  #: who is meant by an address
+    open_per_person: int = 3  #: how many questions of one person may be open at a time
+    provider: str = ""  #: the name of the second factor's provider, as people see it; "": there is none
 
     def of(self, question: Question) -> AlertPolicy:
         """Return the policy of the question's alert."""
@@ -187,7 +187,7 @@ class Policy:
         return self._after(question, since, self.of(question).expire_after.or_default(self.expire_after))
 
     def report_waiting_at(self, question: Question, since: datetime) -> datetime:
-        """Return when it is reported that a question has found no place since then."""
+        """Return when to report a question that has waited for a place since then."""
         return after_working_time(since, WAITS_LONG, self.hours, self.zone(question))
 
     def give_up_at(self, question: Question, since: datetime) -> datetime:

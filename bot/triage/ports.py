@@ -15,7 +15,7 @@ from typing import Protocol
 from bot.errors import StoreError
 from bot.triage.answer_rules import Notice
 from bot.triage.assignments import Assignment
-from bot.triage.factor import Attempt, Polled, Push
+from bot.triage.factor import Attempt, PollResult, Push
 from bot.triage.inquiry import Inquiry
 from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.model import (
@@ -45,14 +45,14 @@ ReadReport = Callable[[OutboxRow], Report]
 
 
 class Fate(Enum):
-    """What is to become of a report that waits to be sent."""
+    """Whether a report that waits is to be sent."""
 
     SEND = auto()
     WAIT = auto()  #: it is not known yet whether it was overtaken
-    DROP = auto()  #: it was overtaken: MozDef was told something harsher, or may have been
+    DROP = auto()  #: overtaken: a harsher report was sent since, or may have been
 
 
-#: Returns what is to become of a report that waits to be sent. Raises `StoreError`.
+#: Decides whether a report that waits is to be sent. Raises `StoreError`.
 JudgeReport = Callable[[OutboxRow], Awaitable[Fate]]
 
 #: Whether a report is among those that are replayed.
@@ -73,7 +73,7 @@ class Probeable(Protocol):
     """A store as far as its health is concerned."""
 
     async def probe(self) -> None:
-        """Write something that nobody reads. Raises `StoreError` if the store accepts no writes."""
+        """Test whether the store accepts writes. Raises `StoreError` if it does not."""
 
 
 class Register(Protocol):
@@ -87,7 +87,7 @@ class Register(Protocol):
 
 
 class RestoreRecord(Protocol):
-    """What a store remembers of its last restore."""
+    """What a store remembers about its last restore."""
 
     async def restored(self) -> Restore | None:
         """Return the window of what may be missing; None if the store was never restored."""
@@ -106,7 +106,7 @@ class RestoreRecord(Protocol):
 
 
 class AttemptRecord(Protocol):
-    """What each person was last asked to prove."""
+    """The last attempt of each person to prove a *yes*."""
 
     async def find_attempt(self, subject: str) -> Attempt | None:
         """Return the last attempt of a subject, in whatever ASCII case; None if there was none."""
@@ -119,7 +119,7 @@ class AttemptRecord(Protocol):
 
 
 class InquiryRecord(Protocol):
-    """What the security team asks back. A new inquiry is written with its question: see `Store.save`."""
+    """Inquiries. A new one is written with its question: see `Store.save`."""
 
     async def inquiries_of(self, ref: str) -> Sequence[Inquiry]:
         """Return the inquiries about the alert with this ref, ordered by number."""
@@ -132,10 +132,10 @@ class InquiryRecord(Protocol):
 
 
 class PlaceBook(Protocol):
-    """The places of each person, to read."""
+    """The places of each person, read-only."""
 
     async def find_places(self, person: str) -> Places | None:
-        """Return the places of a person; None if there is no row of theirs."""
+        """Return the places of a person; None if they have no row."""
 
 
 class PlaceRecord(PlaceBook, Protocol):
@@ -145,7 +145,7 @@ class PlaceRecord(PlaceBook, Protocol):
         """Replace a row if the stored version is `places.version - 1`; return whether it was."""
 
     async def due_places(self, now: datetime, *, limit: int) -> Sequence[Places]:
-        """Return the rows that somebody must look at, the longest due first."""
+        """Return the rows whose burst must be looked at, the longest due first."""
 
     async def first_waiting(self, person: str) -> Sequence[Question]:
         """Return the oldest question of each label that waits for a place of this person, in no order."""
@@ -271,7 +271,7 @@ class Archive(Register, PlaceBook, Protocol):
 
 
 class Backlog(Probeable, Protocol):
-    """What the health of the worker is judged by, for each kind of store."""
+    """What each kind of store reports for the health of the worker."""
 
     @property
     def head_trouble(self) -> str:
@@ -309,7 +309,7 @@ class Meter:
         """Count a failed call that will be retried; `method` is its name."""
 
     def count_untold(self) -> None:
-        """Count a clicker who could not be told what came of their click."""
+        """Count a person who clicked and could not be told the result."""
 
 
 #: It has no state, so one is enough.
@@ -343,7 +343,7 @@ class Messenger(Protocol):
         """Open the conversation with the question's person; return its channel. Never ambiguous."""
 
     async def post_inquiry(self, inquiry: Inquiry, question: Question) -> MessageRef:
-        """Post what the security team asks back into its conversation; raises as `post`."""
+        """Post an inquiry into its conversation. Raises as `post` does."""
 
     async def look_up(
         self, question: Question | Inquiry, *, after: Bookmark | None = None
@@ -372,7 +372,7 @@ class Messenger(Protocol):
         """Remind the person of the question. Raises `AmbiguousError` if the reminder may have been posted."""
 
     async def tell(self, response_url: str, notice: Notice) -> None:
-        """Tell the clicker alone. Raises `AmbiguousError` if they may have been told."""
+        """Tell only the person who clicked. Raises `AmbiguousError` if they may have been told."""
 
 
 class SecurityTeam(Protocol):
@@ -398,7 +398,7 @@ class SecurityTeam(Protocol):
 
 
 class SecondFactor(Protocol):
-    """How somebody proves on a device of their own that it is them."""
+    """The provider of the second factor: asks people for a proof on their own device."""
 
     @property
     def name(self) -> str:
@@ -407,12 +407,12 @@ class SecondFactor(Protocol):
     async def push(self, subject: str, code: str) -> Push:
         """Ask the person whom the provider knows as `subject` to confirm; their device shows the code.
 
-        Raises `TransientError` if that was not taken, `AmbiguousError` if it may have been, `NoDevice` if
-        there is nobody to ask, and another `PermanentError` if the provider refuses or cannot be used.
+        Raises `TransientError` if the push was not accepted, `AmbiguousError` if it may have been, `NoDevice`
+        if the person has no device, and another `PermanentError` if the provider refuses or cannot be used.
         """
 
-    async def poll(self, push_id: str, subject: str) -> Polled:
-        """Ask what became of a push. `TransientError` if nothing is known: ask again.
+    async def poll(self, push_id: str, subject: str) -> PollResult:
+        """Ask for the result of a push. Raises `TransientError` if it is not known: ask again.
 
-        `Verdict.APPROVED` only if the provider proves that this very subject approved this very push.
+        The verdict is `APPROVED` only if the provider proves that this very subject approved this very push.
         """

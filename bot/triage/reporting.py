@@ -9,7 +9,7 @@ from bot.triage.model import Question, Report, change_question
 from bot.triage.outcomes import OUTCOMES, RESPONSES, Outcome, Reason, is_human
 from bot.triage.policy import Policy
 
-#: How a *yes* is proved: OpenID Client-Initiated Backchannel Authentication.
+#: The method of a proof: OpenID Client-Initiated Backchannel Authentication.
 PROOF_METHOD = "ciba"
 
 #: Two reports of one identifier are at least this far apart: standard queues do not keep order.

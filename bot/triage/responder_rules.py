@@ -1,6 +1,6 @@
-"""The decisions about the security team's clicks: who may act on an alert, and what a take or a release does.
+"""The decisions about the security team's clicks: who may act on an alert, and what each action changes.
 
-Pure. The rules are the same for the click that opens a window and for what is sent in that window.
+Pure. The same rules apply to the click that opens a window and to what is submitted in that window.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from bot.triage.assignments import Assignment, AssignmentKind, CardClick
 from bot.triage.model import Person, Question, RefusedClick, Step, change_question
 from bot.triage.policy import Policy
 
-#: How often an alert can be taken, handed over or released: each is kept in its row.
+#: How often an alert can be taken, handed over or released: its row keeps all of these.
 ASSIGNMENTS_MAX = 40
 
 
 def why_not_act(question: Question, click: CardClick, policy: Policy) -> Refusal | None:
     """Return why this person may not act on this alert with this click; None if they may.
 
-    The card's secret and the channel decide, not the card's `ts`: a card may have been posted twice, or be
-    clicked before its place is recorded.
+    The card's secret and the channel decide, not the card's `ts`: a card may be posted twice, or clicked
+    before its `ts` is stored.
     """
     refusal = why_not_click(click, policy, is_asked=question.is_for(click.slack_id))
     return refusal or (None if _knows_secret(question, click) else Refusal.OLD_CARD)
@@ -30,7 +30,7 @@ def why_not_act(question: Question, click: CardClick, policy: Policy) -> Refusal
 def why_not_click(click: CardClick, policy: Policy, *, is_asked: bool) -> Refusal | None:
     """Return why this person may not use any card with this click; None if they may.
 
-    `is_asked`: whether they are the person whom the card is about.
+    `is_asked`: whether the card is about them.
     """
     if not click.same_workspace:
         return Refusal.OTHER_WORKSPACE
@@ -61,14 +61,14 @@ def is_in_channel(click: CardClick, policy: Policy) -> bool:
 
 
 def take_alert(question: Question, click: CardClick) -> Step | Refusal | None:
-    """Record who took the alert; None if somebody has it already."""
+    """Record who took the alert; None if somebody already has it."""
     if question.taken_by:
         return None
     return _assign(question, click, AssignmentKind.TAKEN, to=(click.slack_id, click.slack_name))
 
 
 def hand_over(question: Question, click: CardClick, receiver: Person) -> Step | Refusal | None:
-    """Record that somebody else has the alert from now on; None if they have it already."""
+    """Record that the receiver has the alert from now on; None if they already have it."""
     if question.taken_by in (receiver.slack_id, receiver.other_slack_id or receiver.slack_id):
         return None
     return _assign(question, click, AssignmentKind.HANDED_OVER, to=(receiver.slack_id, receiver.slack_name))
@@ -82,7 +82,7 @@ def release_alert(question: Question, click: CardClick) -> Step | Refusal | None
 def release_own(question: Question, person: Person, now: datetime) -> Step | None:
     """Release an alert that turns out to be about the person who has it; None if it is about somebody else.
 
-    They took it, or were given it, before the bot knew whom it is about.
+    They got it before the bot knew whom the alert is about.
     """
     if not question.taken_by or question.taken_by not in (person.slack_id, person.other_slack_id):
         return None
@@ -101,10 +101,10 @@ def release_own(question: Question, person: Person, now: datetime) -> Step | Non
 
 
 def refuse_click(question: Question, click: CardClick, refusal: Refusal, policy: Policy) -> Step:
-    """Count a click that was refused; a card with an outdated secret is redrawn in place.
+    """Count a refused click; if the card has an outdated secret, let it be redrawn in place.
 
-    The previous release drew such a card, or the store has lost its secret since. Its place counts only if
-    the message that was clicked is that card: nobody must have one card drawn over another.
+    The previous release posted such a card, or the store has lost its secret since. Its `ts` is used only if
+    the clicked message is that card, so that a forged click cannot draw one card over another.
     """
     refused = RefusedClick(slack_id=click.slack_id, reason=refusal.value)
     counted = change_question(question, refusals=question.refusals + 1)

@@ -1,4 +1,4 @@
-"""What the security team does on its cards: it takes an alert, hands it over, releases it, and asks back."""
+"""What the security team does on its cards: take an alert, hand it over, release it, ask the person back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.triage.asking import Asker
 from bot.triage.assignments import AssignmentKind, CardClick
 from bot.triage.inquiring import Inquirer, log_inquiry
 from bot.triage.inquiry import Inquiry
-from bot.triage.inquiry_rules import Wanted
+from bot.triage.inquiry_rules import InquiryDraft
 from bot.triage.log_events import log_event, log_question
 from bot.triage.model import Person, Question, Step
 from bot.triage.places import Places
@@ -24,14 +24,14 @@ from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
-#: How long Slack may take to say who is to receive an alert: a window waits three seconds for its reply.
-RECEIVER_TAKES = timedelta(seconds=2)
+#: How long to wait for Slack to say who is to receive an alert. Slack gives a window three seconds.
+RECEIVER_TIMEOUT = timedelta(seconds=2)
 
 
 class Responders:
     """Does what a click on a card asks for, if the person who clicked may act on the alert.
 
-    Its methods return and raise as `TriageService.answer` does.
+    The methods return and raise what `TriageService.answer` does.
     """
 
     def __init__(
@@ -52,7 +52,8 @@ class Responders:
     async def take(self, click: CardClick) -> Question | Refusal:
         """Record who on the security team takes an alert; a refusal if somebody else has it.
 
-        The card that was clicked may be another than the one which is updated, and say nothing of them.
+        There may be two cards, of which only one is updated: the one that was clicked may not show who has
+        it.
         """
         taken = await self._act(click, lambda row, _: responder_rules.take_alert(row, click))
         if isinstance(taken, Question) and taken.taken_by not in ("", click.slack_id):
@@ -67,7 +68,7 @@ class Responders:
     async def hand_over(self, click: CardClick, slack_id: str) -> Question | Refusal:
         """Record that the person with this id has an alert from now on.
 
-        Who they are is asked of Slack, which has to answer within `RECEIVER_TAKES`.
+        Slack is asked who they are. If it does not answer within `RECEIVER_TIMEOUT`, this is a refusal.
         """
         found = await self.find_carded(click)
         if isinstance(found, Refusal):
@@ -84,20 +85,20 @@ class Responders:
         return await self._act(click, decide)
 
     async def take_burst(self, click: CardClick) -> Places | Refusal:
-        """Record who on the security team takes all of a burst."""
+        """Record who on the security team takes a whole burst."""
         return await self._asker.bursts.take(click)
 
     async def find_carded(self, click: CardClick) -> Question | Refusal:
-        """Return the question on whose card somebody clicked who may act on it."""
+        """Return the question of a card, if the person who clicked may act on it."""
         return await self._act(click, lambda _, __: None)
 
     async def find_askable(self, click: CardClick) -> Question | Refusal:
-        """Return the question on whose card somebody clicked who may ask the person something."""
+        """Return the question of a card, if the person who clicked may ask back about it."""
         return await self._act(click, inquiry_rules.why_not_ask)
 
     async def ask_back(self, click: CardClick, text: str) -> Question | Refusal:
-        """Accept what somebody asks the person; it is posted soon."""
-        policy, wanted = self._recorder.policy, Wanted(text=text, secret=secrets.token_hex(16))
+        """Store what somebody on the security team asks the person back; the inquirer posts it."""
+        policy, wanted = self._recorder.policy, InquiryDraft(text=text, secret=secrets.token_hex(16))
         result = await self._act(
             click, lambda row, known: inquiry_rules.ask_back(row, known, click, wanted, policy)
         )
@@ -107,7 +108,7 @@ class Responders:
     async def _act(
         self, click: CardClick, act: Callable[[Question, Sequence[Inquiry]], Step | Refusal | None]
     ) -> Question | Refusal:
-        """Do what somebody on the security team may do with an alert."""
+        """Check whether this person may act on the alert, then store what `act` decides."""
         question, policy = await self._load_carded(click), self._recorder.policy
         if question is None:
             return Refusal.CLOSED
@@ -135,9 +136,7 @@ class Responders:
         return current
 
     async def _load_carded(self, click: CardClick) -> Question | None:
-        """Return the question on whose card somebody clicked, with a certain standing; None if there is
-        none.
-        """
+        """Return the question of a card, with a certain standing; None if there is none."""
         key, _, _ = click.card.partition(".")
         restores, stored = self._asker.restores, await self._recorder.store.load_by_key(key)
         if stored is None:
@@ -149,7 +148,7 @@ class Responders:
         if not slack_id:
             return Refusal.RECEIVER_UNFIT
         try:
-            async with asyncio.timeout(RECEIVER_TAKES.total_seconds()):
+            async with asyncio.timeout(RECEIVER_TIMEOUT.total_seconds()):
                 return await self._messenger.find_person(slack_id)
         except Undeliverable:
             return Refusal.RECEIVER_UNFIT
@@ -161,14 +160,10 @@ class Responders:
 
 def _log_assignment(question: Question) -> None:
     last = question.handled[-1]
-    log_question(
-        log.info,
-        "alert.taken"
-        if last.kind is AssignmentKind.TAKEN
-        else "alert.handed_over"
-        if last.kind is AssignmentKind.HANDED_OVER
-        else "alert.released",
-        question,
-        by=last.by,
-        slack_id=last.to,
-    )
+    fields = {"by": last.by, "slack_id": last.to}
+    if last.kind is AssignmentKind.TAKEN:
+        log_question(log.info, "alert.taken", question, **fields)
+    elif last.kind is AssignmentKind.HANDED_OVER:
+        log_question(log.info, "alert.handed_over", question, **fields)
+    else:
+        log_question(log.info, "alert.released", question, **fields)

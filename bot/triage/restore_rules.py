@@ -1,7 +1,8 @@
 """The decisions after a restore: pure functions, like those of `asking_rules`.
 
 A restored store does not know what was asked and answered after its backup. Slack does: the messages are
-there, and each says what it shows. What MozDef may have been told is never replaced by a milder word.
+there, and a block's id in each says what it shows. Nothing milder ever replaces what MozDef may have been
+told.
 """
 
 from __future__ import annotations
@@ -31,32 +32,32 @@ from bot.triage.places import Places
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
 
-#: How far before the backup's last commit Slack may have dated a message: its clock differs from ours.
+#: How far before the backup's last commit to begin reading: Slack's clock and ours may differ.
 LOOK_BACK = timedelta(minutes=30)
 
-#: How far back to read if the backup's last commit is unknown: as long as SQS keeps a message.
+#: How far back to read if the time of the last commit is unknown: as long as SQS keeps a message.
 UNKNOWN_AGE = timedelta(days=14)
 
-#: How long a deadline waits for the question's message to be read: from the restore, and from when a process
-#: first meets it, which may come after a long sleep.
+#: How long a deadline waits for the question's message to be read: after the restore, and after a worker
+#: first finds the deadline due, which may be long after the restore.
 READ_WITHIN = timedelta(hours=1)
 TRIED_FOR = timedelta(minutes=2)
 
 #: How long a deadline is put off at a time while it waits.
 DEADLINE_WAIT = timedelta(seconds=30)
 
-#: If nobody knows how many reports were sent, sequences continue from the next multiple of this.
-SEQUENCES_APART = 100
+#: If it is unknown how many reports were sent, sequences continue from the next multiple of this.
+SEQUENCE_STEP = 100
 
-#: The reason of an outcome that the bot decided, if the message does not name it.
-_UNTOLD = {
+#: The reasons of outcomes that the bot decided, for messages that do not name the reason.
+_DEFAULT_REASONS = {
     Outcome.UNDELIVERABLE: Reason.NOT_ASKED_IN_TIME,
     Outcome.UNPROVEN: Reason.FACTOR_UNAVAILABLE,
 }
 
 
-def doubt_inquiry(inquiry: Inquiry, now: datetime) -> Inquiry | None:
-    """Return an inquiry of a restored backup as one that may have been asked since; None if it was asked."""
+def put_inquiry_in_doubt(inquiry: Inquiry, now: datetime) -> Inquiry | None:
+    """Mark an inquiry of a backup as possibly posted since the backup; None if it is asked or has failed."""
     if inquiry.delivery not in (Delivery.WAITING, Delivery.CLAIMED):
         return None
     return replace(
@@ -69,10 +70,8 @@ def doubt_inquiry(inquiry: Inquiry, now: datetime) -> Inquiry | None:
     )
 
 
-def doubt_line(places: Places, now: datetime) -> Places | None:
-    """Return a person's places of a restored backup with a line that may have been posted since; None if it
-    was posted, or if there is none.
-    """
+def put_line_in_doubt(places: Places, now: datetime) -> Places | None:
+    """Mark the line of a burst in a backup as possibly posted since; None if it is over, or there is none."""
     burst = places.burst
     if burst is None or burst.line.is_over:
         return None
@@ -80,10 +79,10 @@ def doubt_line(places: Places, now: datetime) -> Places | None:
     return replace(places, version=places.version + 1, burst=replace(burst, line=line))
 
 
-def widen(earlier: Restore | None, written_at: datetime | None, now: datetime) -> Restore:
-    """Return the window of a restore at `now`, of a backup last written to at `written_at`; None: unknown.
+def restore_window(earlier: Restore | None, written_at: datetime | None, now: datetime) -> Restore:
+    """Return the window of a restore at `now`. `written_at`: the backup's last commit; None: unknown.
 
-    It includes that of an earlier restore, as long as SQS may still deliver what was lost then.
+    The window includes that of an earlier restore while SQS may still deliver what was lost then.
     """
     since = (written_at or now - UNKNOWN_AGE) - LOOK_BACK
     if earlier is not None and earlier.until > now - UNKNOWN_AGE:
@@ -92,39 +91,39 @@ def widen(earlier: Restore | None, written_at: datetime | None, now: datetime) -
 
 
 def reset(question: Question, now: datetime, *, longest: timedelta | None) -> Question:
-    """Return a question as a store that was restored has to have it: see `store.OpenStore`."""
+    """Prepare a question of a backup for a restored store: see `store.OpenStore`."""
     since = question.asked_at or question.accepted_at
     if question.deadline is not None:
         span = question.deadline - since
         question = replace(question, deadline=now + min(span, longest or span))
     if question.state is State.ASKED and question.standing is None and not question.outdated and question.ts:
-        # It is read in Slack, which is due as a reminder is.
+        # Its message has to be read, which uses the due time of reminders.
         question = replace(question, due_at=now + RESTORE_SETTLES, paced=False, attempts=0)
     if question.state in (State.ACCEPTED, State.POSTING):
         question = replace(question, in_doubt_since=now, due_at=now, paced=False)
-    # By a clock that was ahead: it came before the restore, whatever that clock said.
+    # A clock that was ahead: the request did come before the restore.
     return question if question.accepted_at <= now else replace(question, accepted_at=now)
 
 
 def is_unread(question: Question, restore: Restore | None) -> bool:
-    """Whether a question may have been asked or answered without the store's knowing."""
+    """Whether a question may have been asked or answered after the backup, and was not read since."""
     if restore is None or question.accepted_at > restore.until:
         return False
     return question.read_at is None or question.read_at < restore.until
 
 
-def find_push_rest(restore: Restore | None) -> datetime | None:
-    """Return until when nobody gets a push: the store does not know how many there were before the restore.
+def find_earliest_push(restore: Restore | None) -> datetime | None:
+    """Return when people may get pushes again after a restore; None: the store was not restored.
 
-    None: it was not restored. The limit for an hour is the longest of all.
+    The store does not know which pushes were sent after the backup, so the longest limit, an hour, applies.
     """
     return None if restore is None else restore.until + PUSHES_WITHIN
 
 
 def may_be_lost(question: Question, restore: Restore) -> bool:
-    """Whether a question that was not asked yet may be one that the restored store has lost.
+    """Whether a question that was not asked yet may be one that the store lost and SQS has delivered again.
 
-    So may each whose request came soon after the restore: it may have been delivered again.
+    That holds for every request that came soon after the restore.
     """
     is_unasked = question.state in (State.ACCEPTED, State.POSTING) and question.standing is None
     is_new = question.accepted_at > restore.until and question.read_at is None
@@ -133,9 +132,9 @@ def may_be_lost(question: Question, restore: Restore) -> bool:
 
 
 def wait_to_settle(question: Question, restore: Restore) -> Step | None:
-    """Ask once Slack's history has settled; None if the question does not wait to be asked any more.
+    """Postpone asking until Slack's history has settled; None if the question is not waiting to be asked.
 
-    Its turn among the person's messages is reserved then.
+    Its turn among the person's messages is reserved after that.
     """
     if question.state not in (State.ACCEPTED, State.POSTING) or question.in_doubt_since is not None:
         return None
@@ -145,7 +144,10 @@ def wait_to_settle(question: Question, restore: Restore) -> Step | None:
 def postpone_deadline(
     question: Question, restore: Restore, now: datetime, *, met_at: datetime
 ) -> Step | None:
-    """Let a deadline, first met then, wait until the question was read; None if it does not wait any more."""
+    """Postpone a deadline until the question is read; None if that is done, or was tried for long enough.
+
+    `met_at`: when a worker first found it due.
+    """
     is_tried = now >= restore.until + READ_WITHIN and now >= met_at + TRIED_FOR
     if is_tried or not (is_unread(question, restore) or may_be_lost(question, restore)):
         return None
@@ -154,23 +156,23 @@ def postpone_deadline(
 
 
 def give_up_reading(question: Question, restore: Restore | None, now: datetime) -> Question:
-    """Return the question; if it was not read, as one whose standing nobody knows."""
+    """Return the question; if it is still unread, with its standing marked as unknown."""
     if not is_unread(question, restore):
         return question
     return make_unsure(question, now)
 
 
 def give_up_search(question: Question, restore: Restore, now: datetime) -> Step | None:
-    """Stop asking whether the store has lost a question; None if that is settled."""
+    """Stop searching for a lost message of this question; None if that is no longer in question."""
     return Step(question=make_unsure(question, now)) if may_be_lost(question, restore) else None
 
 
 def make_unsure(question: Question, now: datetime) -> Question:
-    """Return a question that was not read as one whose standing nobody knows: see `Question.is_unsure`.
+    """Mark the standing of a question as unknown: see `Question.is_unsure`.
 
-    Sequences go on from the next hundred, so that no report has the sequence of one that was sent.
+    Sequences continue from the next hundred, so that no report repeats the sequence of one that was sent.
     """
-    skipped = (question.reports // SEQUENCES_APART + 1) * SEQUENCES_APART - question.reports
+    skipped = (question.reports // SEQUENCE_STEP + 1) * SEQUENCE_STEP - question.reports
     return change_question(
         question,
         reports=question.reports + skipped,
@@ -184,7 +186,7 @@ def make_unsure(question: Question, now: datetime) -> Question:
 def is_overtaken(question: Question, report: Report, restore: Restore) -> bool:
     """Whether a report of the backup is milder than what MozDef was told since, or may have been told.
 
-    The question was read.
+    `question` has been read.
     """
     if report.note or report.at > restore.until or question.standing is None:
         return False
@@ -193,9 +195,9 @@ def is_overtaken(question: Question, report: Report, restore: Restore) -> bool:
     return OUTCOMES[report.outcome].rank < OUTCOMES[question.standing].rank
 
 
-def tell_again(question: Question, now: datetime, policy: Policy) -> Step | None:
-    """Report as a note what overtook a report, unless something was reported since the question was read."""
-    if not question.is_unsure or question.reports % SEQUENCES_APART or question.read_at is None:
+def report_standing(question: Question, now: datetime, policy: Policy) -> Step | None:
+    """Report an unknown standing as a note, unless something was reported since; None: nothing to report."""
+    if not question.is_unsure or question.reports % SEQUENCE_STEP or question.read_at is None:
         return None
     told = change_question(question, reports=question.reports + 1, shown=question.shown + 1)
     after = change_question(told, card_shown=question.card_shown + 1)
@@ -203,19 +205,19 @@ def tell_again(question: Question, now: datetime, policy: Policy) -> Step | None
 
 
 def note_certain(question: Question, restore: Restore | None, now: datetime) -> Question:
-    """Return a question that certainly nobody has answered: it was not asked, or only just now."""
+    """Mark a question as read: certainly nobody has answered it, as it was not asked, or only just now."""
     return change_question(question, read_at=now) if is_unread(question, restore) else question
 
 
 def note_new(step: Step, restore: Restore | None) -> Step:
-    """Keep a request that has just come from counting as part of the backup, even if the time went back."""
+    """Mark a request that has just arrived as read, even if by the clock it is older than the restore."""
     if restore is None or not is_unread(step.question, restore):
         return step
     return replace(step, question=change_question(step.question, read_at=restore.until))
 
 
 def read_soon(step: Step, restore: Restore | None, now: datetime) -> Step:
-    """Let a question that was found in Slack be read at once: it may have been answered."""
+    """Let a question that was found in Slack be read soon: it may have been answered."""
     question = step.question
     if question.standing is not None or not is_unread(question, restore):
         return step
@@ -225,16 +227,16 @@ def read_soon(step: Step, restore: Restore | None, now: datetime) -> Step:
 def take_over(
     question: Question, found: FoundQuestion | None, restore: Restore | None, now: datetime, policy: Policy
 ) -> Step | None:
-    """Make the question's standing certain: take over what its message shows, if that is more than is stored.
+    """Make the standing certain: take over what the message shows, if that is more than is stored.
 
-    `found` is the message; None: it cannot be read. An outcome that the message shows is reported again: its
-    report may have been lost with the store. Returns None if the standing is certain.
+    `found` is the message; None: it cannot be read. An outcome that only the message shows is reported again,
+    because its report may have been lost with the store. Returns None if the standing was certain already.
     """
     if not is_unread(question, restore):
         return None
-    placed = _place(question, found, now, policy) if found else question
+    placed = _add_message(question, found, now, policy) if found else question
     if found is None or found.shown is None:
-        return Step(question=_go_on(give_up_reading(placed, restore, now), now, policy))
+        return Step(question=_schedule_reminder(give_up_reading(placed, restore, now), now, policy))
     shown = found.shown
     certain = change_question(
         placed,
@@ -243,20 +245,20 @@ def take_over(
         needs_factor=question.needs_factor or shown.proofs is not None,
         proofs=max(question.proofs, shown.proofs or 0),
     )
-    was_given_up = question.is_unsure and not question.ts  # its reports are not those that the message counts
+    was_given_up = question.is_unsure and not question.ts  # the message does not count its reports
     if shown.reports > question.reports or was_given_up:
         return _catch_up(question, certain, shown, now, policy)
     if certain.proofs > question.proofs and shown.standing is None and shown.said is Choice.YES:
         certain = _lose_proof(certain, shown, restore, now)
-    return Step(question=_go_on(certain, now, policy))
+    return Step(question=_schedule_reminder(certain, now, policy))
 
 
 def adopt(
     question: Question, found: FoundQuestion, person: Person, now: datetime, policy: Policy
 ) -> Step | None:
-    """Let a request that is delivered again take over the message that was posted for it; None if it has one.
+    """Let a redelivered request take over the message that was posted for it; None if it already has one.
 
-    From then on it is under the message's ref, which the buttons have.
+    From then on it has the message's ref, which the buttons carry.
     """
     if question.ts or question.state not in (State.ACCEPTED, State.POSTING):
         return None
@@ -266,10 +268,10 @@ def adopt(
     return take_over(known, found, Restore(since=now, until=max(now, question.accepted_at)), now, policy)
 
 
-def make_anew(found: FoundQuestion, person: Person, now: datetime, policy: Policy) -> Step | None:
-    """Recreate the row of a question that the store has lost; None if the message does not say which.
+def recreate(found: FoundQuestion, person: Person, now: datetime, policy: Policy) -> Step | None:
+    """Recreate the row of a question that the store has lost; None if the message does not name its request.
 
-    Somebody has clicked on it who is certain to be the person.
+    The caller is certain that `person` is who was asked.
     """
     request = found.request
     if request is None or row_key(request.identifier) != found.ref.partition(".")[0]:
@@ -292,8 +294,8 @@ def _with_person(question: Question, person: Person) -> Question:
     )
 
 
-def _place(question: Question, found: FoundQuestion, now: datetime, policy: Policy) -> Question:
-    """Return the question with its message, if it did not know of that."""
+def _add_message(question: Question, found: FoundQuestion, now: datetime, policy: Policy) -> Question:
+    """Add to the question where its message is, unless it is known."""
     if question.ts:
         return question
     return change_question(
@@ -314,15 +316,18 @@ def _place(question: Question, found: FoundQuestion, now: datetime, policy: Poli
 
 
 def _catch_up(question: Question, certain: Question, shown: Shown, now: datetime, policy: Policy) -> Step:
-    """Take over what the message shows. Its outcome is reported, which the message does not show yet."""
+    """Take over what the message shows, and report its outcome again.
+
+    The message does not show that report.
+    """
     count = max(shown.reports, question.reports)
     numbered = change_question(certain, reports=count, unreported=0, shown=count, is_unsure=shown.is_unsure)
     if shown.standing is None:
-        return Step(question=_go_on(numbered, now, policy))
+        return Step(question=_schedule_reminder(numbered, now, policy))
     told = change_question(
         numbered,
         standing=shown.standing,
-        reason=shown.reason or _UNTOLD.get(shown.standing, ""),
+        reason=shown.reason or _DEFAULT_REASONS.get(shown.standing, ""),
         said=shown.said,
         proof_code="",
         retry_at=None,
@@ -338,13 +343,13 @@ def _catch_up(question: Question, certain: Question, shown: Shown, now: datetime
     known = change_question(told, card_shown=told.events) if told.card_ts else told
     after = with_card(known, now, policy)
     report = report_on(question, after, at=now, policy=policy)
-    # MozDef may not have got it: it is no note, though it may be a repeat. MozDef drops those itself.
+    # Not a note, because MozDef may not have received it. If it has, it drops the repeat.
     is_note = after.is_unsure
     return Step(question=after, report=report if is_note else replace(report, note=False, said=None))
 
 
 def _lose_proof(question: Question, shown: Shown, restore: Restore | None, now: datetime) -> Question:
-    """Return a question whose message awaits a proof that the store knows nothing of: it is to be redrawn."""
+    """Give up a proof that only the message knows of, and have the message redrawn."""
     return change_question(
         question,
         said=shown.said,
@@ -352,14 +357,14 @@ def _lose_proof(question: Question, shown: Shown, restore: Restore | None, now: 
         first_answered_at=question.first_answered_at or shown.answered_at,
         answers=max(question.answers, 1),
         proof_code="",
-        retry_at=find_push_rest(restore),
+        retry_at=find_earliest_push(restore),
         unreported=question.unreported + 1,
         due_at=now,
     )
 
 
-def _go_on(question: Question, now: datetime, policy: Policy) -> Question:
-    """Return the question, which is not answered as far as anybody knows, with its next reminder due."""
+def _schedule_reminder(question: Question, now: datetime, policy: Policy) -> Question:
+    """Schedule the next reminder of a question that is not answered as far as is known."""
     if question.state is not State.ASKED or question.standing is not None or question.outdated:
         return question
     return change_question(question, due_at=policy.remind_at(question, now), paced=False, attempts=0)

@@ -1,4 +1,4 @@
-"""Reads in Slack what a restored store does not know, before a decision could contradict it."""
+"""After a restore, reads in Slack what the store does not know, before a decision could contradict it."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
-#: How long to wait if Slack rejects the app: somebody must give it the scope back.
+#: How long to wait if Slack rejects the app: somebody must restore its scope.
 SCOPE_WAIT = timedelta(seconds=60)
 
-#: How long a restore is remembered, unless the settings say otherwise. SQS keeps a message for 14 days.
+#: How long a restore is remembered by default. SQS keeps a message for 14 days.
 KEPT = timedelta(days=15)
 
 _MISSING_SCOPE = "missing_scope"
@@ -49,7 +49,7 @@ _MISSING_SCOPE = "missing_scope"
 
 @dataclass(slots=True)
 class _Reading:
-    """A conversation as far as it was read."""
+    """A conversation as far as it has been read."""
 
     found: list[FoundQuestion] = field(default_factory=list)
     bookmark: Bookmark | None = None
@@ -57,9 +57,9 @@ class _Reading:
 
 
 class Restores:
-    """Reads conversations and messages in Slack, and stores what follows. Raises `StoreError`.
+    """Reads conversations and messages in Slack, and stores what they show. Raises `StoreError`.
 
-    Does nothing, and asks the store once, if the store was never restored.
+    If the store was never restored, this asks it once and then does nothing.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class Restores:
         self._jitter = jitter
         self._restore: Restore | None = None
         self._is_loaded = False
-        self._overdue: dict[str, datetime] = {}  #: deadlines that wait, by ref, and since when
-        self._read: set[str] = set()  #: people whose conversations were read
+        self._overdue: dict[str, datetime] = {}  #: by ref: since when a deadline has been waiting
+        self._read: set[str] = set()  #: the Slack ids of people whose conversations were read
         self._readings: dict[str, _Reading] = defaultdict(_Reading)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -99,19 +99,20 @@ class Restores:
         restore = await self.restore()
         return restore is not None and self._clock() <= restore.until + self._keep
 
-    async def push_rest(self) -> datetime | None:
-        """Return until when nobody gets a push: see `restore_rules.find_push_rest`."""
-        return restore_rules.find_push_rest(await self.restore())
+    async def earliest_push(self) -> datetime | None:
+        """Return when people may get pushes again: see `restore_rules.find_earliest_push`."""
+        return restore_rules.find_earliest_push(await self.restore())
 
     async def may_have_sent(self, attempt: Attempt) -> bool:
-        """Whether the push of an attempt that waits for it may have been sent, after the backup."""
+        """Whether the push of an attempt that waits to be sent may have been sent after the backup."""
         restore = await self.restore()
         return restore is not None and attempt.started_at <= restore.until
 
     async def before_asking(self, question: Question, person: Person) -> bool:
-        """Read the person's conversation if need be; return whether they were not asked this question yet.
+        """Read the person's conversation if necessary; return whether this question may be asked now.
 
-        If they were, the question takes that message over. Raises `TransientError` if that is not known yet.
+        False if it was asked already, so that it takes over that message, or if Slack's history has not
+        settled yet. Raises `TransientError` if the conversation cannot be read yet.
         """
         restore, now = await self.restore(), self._clock()
         if restore is None or not await self.may_lack():
@@ -123,12 +124,12 @@ class Restores:
         found = await self._recorder.store.found_question(question.ref.partition(".")[0])
         if found is None:
             return True
-        if found.slack_id not in (person.slack_id, ""):  # by now somebody else would be asked
+        if found.slack_id not in (person.slack_id, ""):  # today the address leads to somebody else
             person = await self._messenger.find_person(found.slack_id)
         return await self._adopt(question, found, person) is None
 
     async def before_work(self, question: Question, work: Work) -> Question | None:
-        """Make a question's standing certain before it is worked on; None: that has to wait."""
+        """Make a question's standing certain before it is worked on; None: it has to wait."""
         restore, now = await self.restore(), self._clock()
         if restore is None or not restore_rules.is_unread(question, restore) or not question.ts:
             return question
@@ -147,10 +148,10 @@ class Restores:
             return None
 
     async def before_deadline(self, question: Question) -> Question | None:
-        """Let a deadline wait until the question was read, which goes on meanwhile; None: it waits.
+        """Let a deadline wait until the question's message has been read; None: it waits.
 
-        A deadline waits for an hour after the restore, and two minutes at least. Then nobody knows the
-        standing.
+        It waits until an hour after the restore, but at least two minutes. After that the standing counts as
+        unknown.
         """
         restore, now = await self.restore(), self._clock()
         if restore is None:
@@ -172,14 +173,14 @@ class Restores:
         return current
 
     async def _is_new(self, question: Question, restore: Restore) -> bool:
-        """Whether the person's conversation was read since the restore, and does not hold the question."""
+        """Whether the person's conversation was read after the restore and does not contain the question."""
         read_at = await self._recorder.store.conversation_read_at(question.slack_id)
         if read_at is None or read_at < restore.until:
             return False
         return await self._recorder.store.found_question(question.ref.partition(".")[0]) is None
 
     async def judge_report(self, read_report: ReadReport, row: OutboxRow) -> Fate:
-        """Say what is to become of a report: one that waited in the backup may have been overtaken since."""
+        """Decide whether to send a report: one that waited in the backup may have been overtaken since."""
         restore, now = await self.restore(), self._clock()
         if restore is None or row.replays:
             return Fate.SEND
@@ -198,9 +199,9 @@ class Restores:
         if len(later) == question.reports - row.sequence - 1 and all(
             read_report(each).at > restore.until for each in later
         ):
-            return Fate.SEND  # what is harsher was said since the restore, and follows in order
+            return Fate.SEND  # the harsher reports were written after the restore, and follow in order
         policy = self._recorder.policy
-        await self._recorder.decide(question, lambda each: restore_rules.tell_again(each, now, policy))
+        await self._recorder.decide(question, lambda each: restore_rules.report_standing(each, now, policy))
         return Fate.DROP
 
     async def _read_for_report(self, question: Question, restore: Restore) -> Question | None:
@@ -218,7 +219,7 @@ class Restores:
     async def before_click(
         self, question: Question, slack_id: str, clicked: MessageRef | None
     ) -> Question | None:
-        """Make a question's standing certain before a click counts. Return the row as it is then.
+        """Make a question's standing certain before a click counts; return the row after that.
 
         Raises `TransientError` if that is not possible now: the person must be able to click again.
         """
@@ -233,10 +234,10 @@ class Restores:
         return await self._take_over(question, found)
 
     async def revive(self, ref: str, slack_id: str, clicked: MessageRef | None) -> Question | None:
-        """Return the question with a ref that is lost from the store: its row is recreated from its message.
+        """Recreate the row of a question that the store has lost, from its message; return the question.
 
-        None if it was not lost by a restore, or if there is no such message. Raises `TransientError` if that
-        is not known yet.
+        None if it was not lost by a restore, or if there is no such message. Raises `TransientError` if Slack
+        cannot be read now.
         """
         restore = await self.restore()
         if restore is None:
@@ -249,7 +250,7 @@ class Restores:
         except Undeliverable:
             return None
         now, policy = self._clock(), self._recorder.policy
-        step = restore_rules.make_anew(found, person, now, policy)
+        step = restore_rules.recreate(found, person, now, policy)
         if step is None:
             return None
         [verdict] = await self._recorder.add([step])
@@ -261,13 +262,13 @@ class Restores:
         # Its request was delivered again meanwhile.
         current = await self._recorder.store.find(found.request.identifier)
         if current is not None and current.ref != ref:
-            await self._adopt(current, found, person)  # unless it is done already
+            await self._adopt(current, found, person)  # does nothing if it was adopted already
         return await self._recorder.store.load(ref)
 
     async def revive_found(self, key: str) -> Question | None:
         """Return the question with this key as `revive` does, if its message was found already.
 
-        So it is for a click on a card, which does not know the ref.
+        For a click on a card, which does not carry the ref.
         """
         found = await self._recorder.store.found_question(key)
         return await self.revive(found.ref, "", None) if found else None
@@ -282,7 +283,7 @@ class Restores:
             found = await self._find_in_conversation(slack_id, ref)
         else:
             found = await self._read_for_click(clicked, ref) if clicked.channel.startswith("D") else None
-        # One that is older was removed, after it had ended.
+        # An older one was removed by retention.
         is_lost = found is not None and found.posted_at >= max(restore.since, self._clock() - self._keep)
         return found if is_lost else None
 
@@ -296,7 +297,7 @@ class Restores:
         return found if found is not None and found.ref == ref else None
 
     async def _read_for_click(self, place: MessageRef | None, ref: str) -> FoundQuestion | None:
-        """Read a message that was clicked; None if Slack refuses that: the answer must not be lost."""
+        """Read the message that was clicked; None if Slack refuses: the answer must not be lost for that."""
         try:
             found = await self._read_message(place, ref)
         except UnknownErrorCode:
@@ -315,7 +316,10 @@ class Restores:
             raise TransientError("the store was restored a moment ago, and Slack may not show everything yet")
 
     async def _read_message(self, place: MessageRef | None, ref: str) -> FoundQuestion | None:
-        """Return the question at this place; None if it is not there. `TransientError` if that is unknown."""
+        """Return the question in this message; None if it is not there.
+
+        `TransientError` if that is unknown.
+        """
         if place is None:
             return None
         if not self._messenger.can_look_up:
@@ -329,7 +333,7 @@ class Restores:
         return found if found is not None and found.ref == ref else None
 
     async def _read_conversation(self, slack_id: str, restore: Restore) -> None:
-        """Read a person's whole conversation, once. `TransientError` if it is not read yet."""
+        """Read a person's whole conversation, once. Raises `TransientError` if it cannot be read yet."""
         if slack_id in self._read:
             return
         async with self._locks[slack_id]:
@@ -343,7 +347,7 @@ class Restores:
         self._locks.pop(slack_id, None)
 
     async def _read_pages(self, slack_id: str, restore: Restore) -> Sequence[FoundQuestion]:
-        """Read page after page, on from where an earlier attempt failed; return what was found."""
+        """Read the pages, resuming where an earlier attempt failed; return the questions found."""
         if not self._messenger.can_look_up:
             raise TransientError("the conversation cannot be read without im:history", retry_after=SCOPE_WAIT)
         reading = self._readings[slack_id]
@@ -351,11 +355,11 @@ class Restores:
             page = await self._read_page(slack_id, restore, reading)
             reading.found += page.questions
             if page.next is None:
-                # Of two messages of one alert, the one that shows more is kept last, and counts.
+                # Of two messages of one alert, the one that shows more comes last, so that it is kept.
                 return sorted(reading.found, key=lambda each: each.shown.reports if each.shown else -1)
             if page.next in reading.passed:
                 del self._readings[slack_id]
-                raise TransientError("the conversation cannot be read: Slack's pages lead in a circle")
+                raise TransientError("the conversation cannot be read: Slack returned the same page twice")
             reading.passed.add(page.next)
             reading.bookmark = page.next
 
@@ -384,7 +388,7 @@ class Restores:
         return current
 
     async def _adopt(self, question: Question, found: FoundQuestion, person: Person) -> Question | None:
-        """Let a question take over the message; None if it has one."""
+        """Let a question take over the message that was found; None if it already has one."""
         policy = self._recorder.policy
         current, step = await self._recorder.decide(
             question, lambda row: restore_rules.adopt(row, found, person, self._clock(), policy)

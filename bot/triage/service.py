@@ -25,7 +25,7 @@ from bot.triage.asking import Asker
 from bot.triage.bursts import Bursts
 from bot.triage.cards import Cards
 from bot.triage.factor import Attempt, draw_code
-from bot.triage.factor_rules import Ticket
+from bot.triage.factor_rules import ProofContext
 from bot.triage.inquiring import Inquirer
 from bot.triage.inquiry import Inquiry, Reply
 from bot.triage.listing import Listed
@@ -74,15 +74,15 @@ class Actors:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Click:
-    """What was clicked, and by whom, as far as it helps to find a question that the store has lost."""
+    """What was clicked and by whom, if it helps to find a question that the store has lost."""
 
     ref: str
-    slack_id: str  #: of somebody who may be the person asked; "": of somebody else
+    slack_id: str  #: of who clicked, if they may be the person asked; "": they are not
     message_ref: MessageRef | None = None  #: the question's message; None: that is not known
 
     @classmethod
     def of(cls, click: Answer | Note) -> Self:
-        """Return it for a click on a question, or on what belongs to it."""
+        """Return the origin of a click on a question, or on one of its windows."""
         return cls(
             ref=click.ref,
             slack_id=click.slack_id if click.same_workspace else "",
@@ -136,7 +136,7 @@ class TriageService:
         """
         policy = self._recorder.policy
 
-        def decide(row: Question, ticket: Ticket | None) -> Step | Refusal | None:
+        def decide(row: Question, ticket: ProofContext | None) -> Step | Refusal | None:
             return answer_question(row, answer, policy, ticket)
 
         return await self._record_click(answer, decide, _log_answer)
@@ -147,11 +147,11 @@ class TriageService:
         return await self._record_click(note, lambda row, _: add_note(row, note, policy), _log_note)
 
     async def find_inquiry(self, click: Reply) -> Inquiry | Refusal:
-        """Return the inquiry to which somebody wants to reply. Raises as `answer` does."""
+        """Return the inquiry that somebody wants to reply to. Raises as `answer` does."""
         return await self._actors.inquirer.find(click)
 
     async def reply(self, reply: Reply) -> Question | Refusal:
-        """Accept a reply to what the security team has asked. Returns and raises as `answer` does."""
+        """Accept a reply to an inquiry. Returns and raises as `answer` does."""
         return await self._actors.inquirer.reply(reply)
 
     async def find(self, ref: str) -> Question | None:
@@ -270,7 +270,7 @@ class TriageService:
     async def _record_click(
         self,
         click: Answer | Note,
-        decision: Callable[[Question, Ticket | None], Step | Refusal | None],
+        decision: Callable[[Question, ProofContext | None], Step | Refusal | None],
         log_it: Callable[[Question], None],
     ) -> Question | Refusal:
         question = await self._load_clicked(_Click.of(click))
@@ -300,16 +300,16 @@ class TriageService:
         return self._recorder.policy.needs_factor(question)
 
     async def _decide_proof(
-        self, question: Question, decision: Callable[[Question, Ticket | None], Step | Refusal | None]
+        self, question: Question, decision: Callable[[Question, ProofContext | None], Step | Refusal | None]
     ) -> tuple[Question | None, Step | Refusal | None]:
         """Decide about a *yes* that may have to be proved: its attempt is stored with it."""
         subject = self._recorder.policy.people.subject(question.request.user)
-        rests_until = await self._actors.asker.restores.push_rest()
+        earliest_push = await self._actors.asker.restores.earliest_push()
         code = draw_code()
 
         def decide(row: Question, last: Attempt | None) -> Step | Refusal | None:
             lag = self._recorder.clock.lag
-            ticket = Ticket(subject=subject, code=code, last=last, lag=lag, rests_until=rests_until)
+            ticket = ProofContext(subject=subject, code=code, last=last, lag=lag, earliest_push=earliest_push)
             return decision(row, ticket)
 
         return await self._recorder.decide_proof(question, subject, decide)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, auto
 from typing import Protocol
 
-from bot.backoff import pause
+from bot.backoff import pause, when_set
 from bot.clock import Clock
 from bot.errors import StoreError
 from bot.triage.log_events import log_event, log_question
@@ -120,12 +120,8 @@ class Sweeper:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is in progress. Failures are logged; raises nothing."""
-        stopping = asyncio.create_task(stop.wait())
-        stopping.add_done_callback(lambda _: self.wake())
-        try:
+        with when_set(stop, self.wake):
             await self._work_until(stop)
-        finally:
-            stopping.cancel()
         await asyncio.gather(*self._in_progress.values())
 
     async def keep_deadlines(self) -> None:

@@ -18,10 +18,10 @@ from bot.triage.event_kinds import EventFacts, EventKind
 from bot.triage.inquiry import Delivery, Inquiry
 from bot.triage.model import OutboxRow, Question, State, Step, Trail, TrailEvent
 
-#: Stands for the hash before, where a release that keeps no trail has written the question since.
+#: Replaces the previous hash if a release without a trail has written the question since.
 UNKNOWN = "unknown"
 
-#: Refused clicks of an alert that are events; so are attempts in a row to post a question or a reminder.
+#: The most refused clicks of an alert, and the most consecutive failed attempts, that are recorded as events.
 REPEATS_MAX = 20
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -90,7 +90,7 @@ def find_event(
 
 
 def seal(line: dict[str, Any]) -> dict[str, Any]:
-    """Return an object with the hash of all else in it, as `sha256`."""
+    """Return the object with the hash of its other keys added, as `sha256`."""
     return line | {"sha256": hash_of(line)}
 
 
@@ -106,7 +106,7 @@ def previous_report(before: Question | None, sequence: int) -> str:
 
 
 def find_breaks(trail: Trail) -> Iterator[str]:
-    """Yield where a trail is broken, as clauses; nothing if it is whole. Gaps are no breaks."""
+    """Yield where a trail is broken, as clauses; nothing if it is intact. Gaps are not breaks."""
     last = ""
     for event in trail.events:
         last = event.hash

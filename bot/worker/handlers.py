@@ -35,10 +35,10 @@ LIST_SUMMARY = 500
 #: Bytes of a backup in one line of the answer.
 CHUNK_BYTES = 256 * 1024
 
-#: How often a copy in progress sends a sign of life, in seconds, so that the command does not time out.
+#: How often a copy in progress sends a keep-alive, in seconds, so that the command does not time out.
 HEARTBEAT_SECONDS = 2.0
 
-#: What the arguments of `export` that say when are called.
+#: The names of the arguments of `export` that limit the period.
 _SPAN = ("since", "until")
 
 #: The command that `check` sends over the socket.
@@ -116,7 +116,7 @@ class _StoreCommands:
             yield view | {"waitsBehind": await self._find_open(trail.question.waits_for, {})}
 
     async def _find_open(self, person: str, known: dict[str, Sequence[str]]) -> Sequence[str] | None:
-        """Return the identifiers that have this person's places; None: nothing waits for one."""
+        """Return the identifiers that hold this person's places; None: no question waits for one."""
         if person and person not in known:
             places = await self._archive.find_places(person)
             known[person] = [each.identifier for each in places.held] if places else []

@@ -45,11 +45,11 @@ class StoreHealth:
     """The state of the store, and the oldest work in it."""
 
     trouble: str = ""  #: why it accepts no writes; empty if it does
-    is_replaced: bool = False  #: because its file is gone, or another is in its place
+    is_replaced: bool = False  #: whether that is because its file is gone or was replaced
     head_trouble: str = ""  #: why NAME.head could not be written; empty if it could
     oldest_open: datetime | None = None  #: when the oldest question without an outcome was accepted
     oldest_unsent: datetime | None = None  #: when the oldest report that waits was, or will be, due
-    counts: Counts | None = None  #: how many of each kind are in it; None: that is not known
+    counts: Counts | None = None  #: how many of each kind it holds; None: unknown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ class WorkerHealth:
 
     starting: str = ""  #: what the start waits for; empty once it is complete
     links_up: int
-    link_shared: bool  #: Slack counts links that are not ours
+    link_shared: bool  #: whether Slack counts links that are not ours
     rejection_code: str  #: the error code with which Slack rejects the app; empty if it does not
     polled_at: datetime  #: when SQS last answered a poll, or the start of the worker
     store: StoreHealth
@@ -73,7 +73,7 @@ class WorkerHealth:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One thing that is wrong, and a sentence about it."""
+    """A problem, and a sentence that explains it."""
 
     trouble: Trouble
     why: str

@@ -1,4 +1,4 @@
-"""The provider of the second factor: opened, watched, and never in the way of anything but proofs."""
+"""Opens and watches the provider of the second factor. Its problems affect only proofs."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from bot.redaction import Secret
 from bot.settings.parameter_store import fetch_secret
 from bot.settings.settings import Settings
 from bot.slack.client import proxy_for
-from bot.triage.factor import Polled, Push
+from bot.triage.factor import PollResult, Push
 from bot.triage.log_events import log_event
 from bot.worker.descriptors import count_allowed_calls, descriptor_limit
 from bot.worker.log import hide_in_log
 
 log = logging.getLogger(__name__)
 
-#: What is wrong where the extra is missing.
+#: The error if the extra `factor` is not installed.
 NO_JOSE = "what a second factor needs is not installed: docs/install.md, 'A second factor', says how"
 
-#: How often the provider is looked at: while all is well, and while it cannot be used.
+#: How often the provider is checked: while it works, and while it cannot be used.
 LOOK_INTERVAL = timedelta(minutes=5)
 LOOK_AGAIN = timedelta(seconds=30)
 
-#: How long a refused push counts as a problem, if no other is accepted.
+#: How long a failed push counts as a problem, unless another is accepted.
 REFUSAL_COUNTS = timedelta(hours=1)
 
 
 class WatchedFactor:
-    """The port `SecondFactor` over the provider that the settings name, which may not be usable yet."""
+    """The port `SecondFactor` over the provider in the settings, which may not be usable yet."""
 
     def __init__(self, name: str, open_: Callable[[], Awaitable[Ciba]], *, clock: Clock) -> None:
         self._name = name
         self._open = open_
         self._clock = clock
         self._factor: Ciba | None = None
-        self._why = ""  #: what was wrong at the last look; "": nothing
-        self._may_pass = True  #: whether it may pass without anybody acting
-        self._refused: tuple[str, timedelta] | None = None  #: why the last push was, and when
+        self._why = ""  #: what was wrong at the last check; "": nothing
+        self._may_pass = True  #: whether that may pass by itself
+        self._refused: tuple[str, timedelta] | None = None  #: why and when the last push failed
 
     @property
     def name(self) -> str:
@@ -79,7 +79,7 @@ class WatchedFactor:
         self._refused = None
         return push
 
-    async def poll(self, push_id: str, subject: str) -> Polled:
+    async def poll(self, push_id: str, subject: str) -> PollResult:
         """See the port `SecondFactor`."""
         try:
             factor = self._require()
@@ -88,14 +88,14 @@ class WatchedFactor:
         return await factor.poll(push_id, subject)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look at the provider again and again, until `stop` is set. Raises nothing."""
+        """Check the provider periodically until `stop` is set. Raises nothing."""
         while not stop.is_set():
             await self.look()
             interval = LOOK_AGAIN if self._why else LOOK_INTERVAL
             await pause(stop, seconds=interval.total_seconds())
 
     async def look(self) -> None:
-        """Open the provider if it is not open yet, and let it say what it is; the log tells changes.
+        """Open the provider if necessary, and fetch its discovery document and keys; log changes.
 
         Raises nothing.
         """
@@ -110,27 +110,28 @@ class WatchedFactor:
         try:
             if self._factor is None:
                 self._factor = await self._open()
-            await self._factor.look()
+            await self._factor.refresh()
         except TriageBotError as error:
             self._may_pass = isinstance(error, TransientError)
             return str(error)
         except Exception as error:
             self._may_pass = False
-            log.exception("the provider of the second factor cannot be looked at")
-            return f"{type(error).__name__}, which is a fault of this program: see the log"
+            log.exception("the provider of the second factor cannot be checked")
+            return f"{type(error).__name__}, which is a bug of this program: see the log"
         return ""
 
     def _require(self) -> Ciba:
         if self._factor is None:
             kind = TransientError if self._may_pass else PermanentError
-            raise kind(self._why or "the provider was not looked at yet")
+            raise kind(self._why or "the provider has not been checked yet")
         return self._factor
 
 
 async def make_client(settings: Settings, access: Access | None = None) -> Client:
     """Return the client of the settings, with its secret fetched.
 
-    `ConfigError` if it lacks something, `StartRefused` or `TransientError` if its secret cannot be fetched.
+    Raises `ConfigError` if a setting is missing, `StartRefused` or `TransientError` if the secret cannot be
+    fetched.
     """
     if missing := [*_find_missing(settings)]:
         raise ConfigError(missing)
@@ -157,7 +158,7 @@ async def make_client(settings: Settings, access: Access | None = None) -> Clien
 
 
 def _find_missing(settings: Settings) -> Iterator[str]:
-    """Yield what a provider needs and the settings lack."""
+    """Yield which settings are missing, as problems."""
     if not settings.factor_issuer:
         yield "FACTOR_ISSUER is not set"
         return
@@ -173,7 +174,7 @@ def _find_missing(settings: Settings) -> Iterator[str]:
 async def watch_factor(
     settings: Settings, access: Access, tls: ssl.SSLContext, stack: AsyncExitStack, *, clock: Clock
 ) -> WatchedFactor:
-    """Return the provider with a session of its own, which `stack` closes. It makes no calls yet."""
+    """Return the provider, with its own session, which `stack` closes. Makes no calls yet."""
     session = await stack.enter_async_context(_open_session(tls))
 
     async def open_() -> Ciba:
@@ -183,16 +184,16 @@ async def watch_factor(
 
 
 async def open_ciba(client: Client, tls: ssl.SSLContext, stack: AsyncExitStack, clock: Clock) -> Ciba:
-    """Return the provider with a session of its own, which `stack` closes."""
+    """Return the provider, with its own session, which `stack` closes."""
     return _make_ciba(client, await stack.enter_async_context(_open_session(tls)), clock)
 
 
 def _open_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
-    # `Calls` limits how many there are at a time.
+    # `Calls` limits the concurrency.
     connector = aiohttp.TCPConnector(ssl=tls, limit=0)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _make_ciba(client: Client, session: aiohttp.ClientSession, clock: Clock) -> Ciba:
-    room = count_allowed_calls(descriptor_limit(), most=CONCURRENT_CALLS_MAX)
-    return Ciba(client, Calls(session, proxy_for=proxy_for, room=room), clock=clock)
+    concurrency = count_allowed_calls(descriptor_limit(), most=CONCURRENT_CALLS_MAX)
+    return Ciba(client, Calls(session, proxy_for=proxy_for, concurrency=concurrency), clock=clock)

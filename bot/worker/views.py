@@ -83,7 +83,7 @@ def _rare_view(question: Question) -> View:
 
 
 def event_view(event: TrailEvent) -> View:
-    """Return all that an event says, in which its hash is that of the rest."""
+    """Return all fields of an event, with its hash."""
     return {
         "version": event.version,
         "at": format_time(event.at),
@@ -107,7 +107,7 @@ def trail_view(trail: Trail) -> View:
 
 
 def inquiry_view(inquiry: Inquiry) -> View:
-    """Return what the security team asked back, and how far that got; `sequence` is that of its report."""
+    """Return an inquiry, and how far it got; `sequence` is that of its report."""
     return {
         "number": inquiry.number,
         "text": inquiry.text,

@@ -18,7 +18,7 @@ from local_dynamodb import REGION, connection, create_table, dynamodb, store_in
 from migrated_alerts import ANSWERED, migrate, questions, the_file
 
 from bot.cli.checks.dynamodb import COPY, check_table
-from bot.cli.checks.findings import Verdict
+from bot.cli.checks.findings import CheckStatus
 from bot.errors import StartRefused, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb.opening import require_finished
@@ -312,7 +312,7 @@ async def test_a_worker_is_told_of_half_a_copy_and_so_is_check(path: Path, table
 
     target.close()
     [finding] = [each for each in findings if each.subject == COPY]
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.remedy == "run `triage-bot migrate` again until it says that everything matches"
 
 

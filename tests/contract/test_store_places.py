@@ -18,7 +18,7 @@ pytest_plugins = ["store_fixtures"]
 
 SECOND = timedelta(seconds=1)
 ADA, GRACE = "U0ADA", "U0GRACE"
-PLACE = Place(ref=a_question().ref, identifier="an alert", label="decoy", is_further=True)
+PLACE = Place(ref=a_question().ref, identifier="an alert", label="decoy", is_extra=True)
 LINE = Line(ref="0.1", claimed_at=NOON, in_doubt_since=NOON, due_at=NOON + SECOND, attempts=2)
 BURST = Burst(
     since=NOON,

@@ -27,7 +27,7 @@ from bot.store.records.rows import report_facts, report_of
 from bot.triage.asking_rules import new_ref, row_key
 from bot.triage.assignments import Assignment
 from bot.triage.factor import Proof
-from bot.triage.inquiry import Inquired
+from bot.triage.inquiry import InquiryNote
 from bot.triage.model import Change, Choice, Fact, Question, Report, State, TriageRequest, Work
 from bot.triage.outcomes import Outcome, Reason
 
@@ -278,7 +278,7 @@ def test_no_fact_of_a_report_is_left_out_of_what_is_kept() -> None:
         said=Choice.YES,
         retracted=True,
         proof=Proof(method="ciba", provider="login.example.com", at=NOON),
-        inquiry=Inquired(text="Which laptop?", slack_id="U0GRACE", slack_name="grace"),
+        inquiry=InquiryNote(text="Which laptop?", slack_id="U0GRACE", slack_name="grace"),
         in_reply_to=1,
     )
 

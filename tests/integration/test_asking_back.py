@@ -58,7 +58,7 @@ class Scene:
     async def post(self) -> None:
         """Let what is due be posted."""
         for inquiry in await self.bot.store.due_inquiries((await self.bot.row()).settled_at, limit=9):  # type: ignore[arg-type]
-            await self.bot.inquirer.go_on(inquiry)
+            await self.bot.inquirer.advance(inquiry)
 
     async def inquiries(self) -> list[Inquiry]:
         return list(await self.bot.store.inquiries_of((await self.bot.row()).ref))

@@ -18,7 +18,7 @@ from mypy_boto3_sqs import SQSClient
 from running_slack import APP_TOKEN, BOT_TOKEN, RunningSlack, running
 from world import PATIENCE_SECONDS
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.cli.checks.runner import PATIENCE, check_everything
 from bot.sandbox.child_process import bare_environment
 from bot.settings.settings import Purpose, Settings, load_settings
@@ -34,7 +34,7 @@ class Shown:
     text: str
 
     def about(self, subject: str) -> str:
-        """Return the finding's verdict and detail, and what stands below them."""
+        """Return the finding's status and detail, and what stands below them."""
         lines = self.text.splitlines()
         start = next(index for index, line in enumerate(lines) if line[11:].startswith(f"{subject}  "))
         below = next(index for index in range(start + 1, len(lines)) if not lines[index].startswith(" "))
@@ -100,8 +100,8 @@ async def test_where_all_is_well_it_says_so_exits_0_and_changes_nothing(
         assert shown.code == 0, shown.text
         assert shown.text.endswith("\n\n28 ok.\n")
         assert "bot triagebot (U0TRIAGEBOT) in Sandbox (T0SANDBOX01)" in shown.about("bot token")
-        verdict, *facts = shown.about("request queue").splitlines()
-        assert verdict.endswith("1 visible, 0 in flight, 1 delayed")
+        line, *facts = shown.about("request queue").splitlines()
+        assert line.endswith("1 visible, 0 in flight, 1 delayed")
         name = url.rpartition("/")[2]
         assert facts == [f"URL  {url}", f"ARN  arn:aws:sqs:us-west-2:123456789012:{name}"]
         assert here.environment["DEAD_LETTER_QUEUE_URL"] in shown.about("dead-letter queue")
@@ -243,41 +243,41 @@ async def test_without_a_dead_letter_queue_it_warns(tmp_path: Path) -> None:
     findings = await look(settings(tmp_path))
 
     finding = findings["dead-letter queue"]
-    assert finding.verdict is Verdict.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert "is counted and logged, but its body is lost" in finding.detail
     assert finding.remedy == "create a queue and put its URL into DEAD_LETTER_QUEUE_URL"
 
 
-#: What is in the file and who may read it; the verdict, the detail and the remedy.
-ENV_FILES: dict[str, tuple[bytes, int, Verdict, str, str]] = {
+#: What is in the file and who may read it; the status, the detail and the remedy.
+ENV_FILES: dict[str, tuple[bytes, int, CheckStatus, str, str]] = {
     "unknown": (
         b"SLACK_BOT_TOKNE=xoxb-misspelt\n",
         0o600,
-        Verdict.WARNING,
+        CheckStatus.WARNING,
         ".env, because nothing reads them there: SLACK_BOT_TOKNE (did you mean SLACK_BOT_TOKEN?)",
         "remove them, or install the release that knows them",
     ),
     "open": (
         b"SLACK_BOT_TOKEN=xoxb-1-2\n",
         0o664,
-        Verdict.WARNING,
+        CheckStatus.WARNING,
         "",
         "restrict it to its owner: chmod 600 ",
     ),
-    "unreadable": (b"SLACK_BOT_TOKEN=\xff\n", 0o600, Verdict.FAILED, ".env cannot be read", ""),
+    "unreadable": (b"SLACK_BOT_TOKEN=\xff\n", 0o600, CheckStatus.FAILED, ".env cannot be read", ""),
 }
 
 
 @pytest.mark.parametrize("fault", ENV_FILES)
 async def test_what_is_wrong_with_the_env_file_is_a_finding(tmp_path: Path, fault: str) -> None:
-    content, mode, verdict, detail, remedy = ENV_FILES[fault]
+    content, mode, status, detail, remedy = ENV_FILES[fault]
     path = tmp_path / ".env"
     path.write_bytes(content)
     path.chmod(mode)
 
     finding = next(each for each in await check_everything(settings(tmp_path)) if each.subject == "settings")
 
-    assert finding.verdict is verdict
+    assert finding.status is status
     assert detail in finding.detail
     assert finding.remedy.startswith(f"{remedy}{path}" if fault == "open" else remedy)
 
@@ -304,9 +304,9 @@ async def test_a_wrong_setting_fails_and_what_needs_it_is_skipped(
 
     findings = await look(settings(tmp_path, **wrong))
 
-    assert findings[variable].verdict is Verdict.FAILED
+    assert findings[variable].status is CheckStatus.FAILED
     assert findings[variable].remedy.startswith("set it to ")
-    passed_over = {name for name, each in findings.items() if each.verdict is Verdict.SKIPPED}
+    passed_over = {name for name, each in findings.items() if each.status is CheckStatus.SKIPPED}
     assert passed_over - {"scopes", "texts in Slack"} == skipped
 
 
@@ -323,26 +323,26 @@ async def test_wrong_wording_is_named_with_its_key(tmp_path: Path, text: str, de
 
     findings = await look_into(tmp_path)
 
-    assert findings["wording"].verdict is Verdict.FAILED
+    assert findings["wording"].status is CheckStatus.FAILED
     assert detail in findings["wording"].detail
     assert findings["wording"].remedy.startswith("expected ")
 
 
 @pytest.mark.parametrize(
-    ("text", "verdict", "detail"),
+    ("text", "status", "detail"),
     [
-        ("", Verdict.OK, "looked up by the addresses of the requests"),
-        ('[people]\n"ada@mozilla.com" = "ada"', Verdict.FAILED, "[people] \"ada@mozilla.com\" is 'ada'"),
-        ('[people]\n"ada@mozilla.com" "U1"', Verdict.FAILED, "at line 2"),
-        ('strict = true\n[domains]\n"a.b" = "c.d"', Verdict.OK, "1 of [domains]; nobody else is asked"),
+        ("", CheckStatus.OK, "looked up by the addresses of the requests"),
+        ('[people]\n"ada@mozilla.com" = "ada"', CheckStatus.FAILED, "[people] \"ada@mozilla.com\" is 'ada'"),
+        ('[people]\n"ada@mozilla.com" "U1"', CheckStatus.FAILED, "at line 2"),
+        ('strict = true\n[domains]\n"a.b" = "c.d"', CheckStatus.OK, "1 of [domains]; nobody else is asked"),
     ],
 )
-async def test_who_is_meant_is_judged(tmp_path: Path, text: str, verdict: Verdict, detail: str) -> None:
+async def test_who_is_meant_is_judged(tmp_path: Path, text: str, status: CheckStatus, detail: str) -> None:
     (tmp_path / "people.toml").write_text(text, encoding="utf-8")
 
     finding = (await look_into(tmp_path))["people"]
 
-    assert finding.verdict is verdict
+    assert finding.status is status
     assert detail in finding.detail
 
 
@@ -365,7 +365,7 @@ async def test_a_token_whose_parameter_cannot_be_read_is_named_and_what_needs_it
     findings = await look(settings(tmp_path, **tokens))
 
     for subject in ("bot token", "app-level token"):
-        assert findings[subject].verdict is Verdict.FAILED
+        assert findings[subject].status is CheckStatus.FAILED
         assert findings[subject].detail == "the parameter /triage/nowhere cannot be read (ParameterNotFound)"
         assert findings[subject].remedy == "create it as a SecureString, or correct its name"
-    assert findings["scopes"].verdict is Verdict.SKIPPED
+    assert findings["scopes"].status is CheckStatus.SKIPPED

@@ -18,7 +18,7 @@ from joserfc.jwk import KeySet
 from scripted_provider import ADA, CLIENT_ID, KEY, ScriptedProvider, scripted
 
 from bot.cli.checks.factor import check_factor, check_proof
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.clock import utc_now
 from bot.sandbox.child_process import bare_environment
 from bot.settings.settings import Purpose, Settings, load_settings
@@ -29,7 +29,7 @@ SETTINGS = "correct the settings FACTOR_… (docs/reference.md)"
 NETWORK = (
     "check FACTOR_ISSUER, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; SSL_CERT_FILE for a private CA)"
 )
-PROVIDER = "correct the client at the provider: it must offer CIBA in poll mode and a client for this bot"
+PROVIDER = "correct this at the provider: it must offer CIBA in poll mode, and have a client for this bot"
 
 Load = Callable[..., Settings]
 
@@ -65,18 +65,18 @@ def load(provider: ScriptedProvider, tmp_path: Path) -> Load:
     return load
 
 
-def told(findings: Any) -> list[tuple[str, Verdict]]:
+def told(findings: Any) -> list[tuple[str, CheckStatus]]:
     assert "hunter2" not in repr(findings)
-    return [(each.subject.split("127")[0].strip(), each.verdict) for each in findings]
+    return [(each.subject.split("127")[0].strip(), each.status) for each in findings]
 
 
 async def test_a_provider_that_can_be_used_is_fine_with_its_keys_and_its_clock(load: Load) -> None:
     findings = await check_factor(load())
 
     assert told(findings) == [
-        ("second factor", Verdict.OK),
-        ("keys of the second factor", Verdict.OK),
-        ("clock and", Verdict.OK),
+        ("second factor", CheckStatus.OK),
+        ("keys of the second factor", CheckStatus.OK),
+        ("clock and", CheckStatus.OK),
     ]
 
 
@@ -121,7 +121,7 @@ async def test_a_provider_that_is_missing_or_cannot_be_reached_fails(
 ) -> None:
     [finding] = await check_factor(load(**changes))
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.detail.startswith(detail)
     assert finding.remedy == remedy
 
@@ -134,7 +134,7 @@ async def test_a_provider_without_keys_or_with_another_time_is_told(
 
     findings = await check_factor(load())
 
-    assert [each.verdict for each in findings] == [Verdict.OK, Verdict.FAILED, Verdict.FAILED]
+    assert [each.status for each in findings] == [CheckStatus.OK, CheckStatus.FAILED, CheckStatus.FAILED]
     assert findings[1].remedy == PROVIDER
 
 
@@ -157,7 +157,7 @@ async def test_one_real_proof_is_made_and_says_what_the_device_must_show(
 
     finding, said = await prove(load())
 
-    assert finding.verdict is Verdict.OK
+    assert finding.status is CheckStatus.OK
     [form] = [form for path, form in provider.asked if path == "/push"]
     assert form["login_hint"] == "Ada@example.com"
     assert form["binding_message"] in said
@@ -205,7 +205,7 @@ async def test_where_somebody_else_approves_both_are_shown_with_the_entry_that_w
 
     finding, _ = await prove(load())
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     asked = "Ada@example.com was asked, and the claim email says that lovelace@example.com approved"
     assert finding.detail == asked
     assert finding.remedy == (
@@ -230,13 +230,13 @@ async def test_where_somebody_else_approves_both_are_shown_with_the_entry_that_w
         (
             (400, {"error": "expired_token"}),
             "not given (timed out",
-            "the person did nothing: ask them to have their device at hand, and try again",
+            "the person did not respond: ask them to have their device at hand, and try again",
         ),
         ((400, {"error": "invalid_grant"}), "not given (lost", PROVIDER),
         (
             (200, {"id_token": "x"}),
             "not given (unavailable: the ID token is not valid",
-            "correct that at the provider, or change FACTOR_SUBJECT_CLAIM and FACTOR_SCOPE",
+            "correct this at the provider, or change FACTOR_SUBJECT_CLAIM and FACTOR_SCOPE",
         ),
     ],
 )
@@ -247,7 +247,7 @@ async def test_a_proof_that_is_not_given_says_why(
 
     finding, _ = await prove(load(FACTOR_FRAUD_ERROR="not_me"))
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.detail.startswith(detail)
     assert finding.remedy == remedy
 
@@ -260,7 +260,7 @@ async def test_a_push_that_the_worker_would_not_accept_is_no_proof(
 
     finding, said = await prove(load())
 
-    assert (finding.verdict, said) == (Verdict.FAILED, "")
+    assert (finding.status, said) == (CheckStatus.FAILED, "")
     assert finding.detail.endswith(" lets a push last 301 s, and the worker accepts none over 300 s")
     assert finding.remedy == "let requests of this client expire after at most 300 s at the provider"
 
@@ -272,10 +272,10 @@ async def test_nobody_is_asked_for_a_proof_while_a_setting_that_it_needs_is_wron
 
     findings = await check_proof(settings, "Ada@example.com", print)
 
-    assert [(each.subject, each.verdict) for each in findings] == [
-        ("FACTOR_SCOPE", Verdict.FAILED),
-        ("settings", Verdict.WARNING),
-        ("proof", Verdict.SKIPPED),
+    assert [(each.subject, each.status) for each in findings] == [
+        ("FACTOR_SCOPE", CheckStatus.FAILED),
+        ("settings", CheckStatus.WARNING),
+        ("proof", CheckStatus.SKIPPED),
     ]
     assert provider.asked == []
 
@@ -297,5 +297,5 @@ async def test_a_file_or_a_setting_that_is_wrong_is_told(load: Load, tmp_path: P
 
     finding, _ = await prove(load())
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.remedy == "correct the settings FACTOR_…, or people.toml"

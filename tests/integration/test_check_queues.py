@@ -13,7 +13,7 @@ from aiohttp import web
 from mypy_boto3_sqs import SQSClient
 from served import served
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.cli.checks.sqs import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE, QueueRole, check_queue
 
 CreateQueue = Callable[..., str]
@@ -101,7 +101,7 @@ async def test_a_queue_is_shown_with_its_depth(create_queue: CreateQueue, sqs: S
 
     finding = (await look(REQUEST_QUEUE, url))["request queue"]
 
-    assert finding.verdict is Verdict.OK
+    assert finding.status is CheckStatus.OK
     assert finding.detail == "in us-west-2; 1 visible, 1 in flight, 0 delayed"
     assert finding.facts["ARN"].endswith(url.rpartition("/")[2])
 
@@ -109,7 +109,7 @@ async def test_a_queue_is_shown_with_its_depth(create_queue: CreateQueue, sqs: S
 async def test_a_queue_that_is_not_there_is_to_be_made_or_its_url_corrected() -> None:
     finding = await look_at_it(RESPONSE_QUEUE)
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.detail.startswith(f"there is no queue {URL}")
     listed = "`aws sqs list-queues --region eu-central-1` lists those that exist"
     assert finding.remedy == f"create it, or correct its URL; {listed}"
@@ -186,7 +186,7 @@ async def test_any_other_answer_blames_what_is_to_blame(
     async with answering(answer):
         finding = await look_at_it(REQUEST_QUEUE)
 
-    assert (finding.verdict, finding.detail) == (Verdict.FAILED, detail)
+    assert (finding.status, finding.detail) == (CheckStatus.FAILED, detail)
     assert finding.remedy.startswith(remedy)
 
 
@@ -228,7 +228,7 @@ async def test_a_url_without_a_region_and_a_profile_that_is_not_there_are_named(
     monkeypatch.setenv("AWS_PROFILE", "elsewhere")
     nobody = await look_at_it(REQUEST_QUEUE)
 
-    assert nowhere.verdict is Verdict.FAILED
+    assert nowhere.status is CheckStatus.FAILED
     assert nowhere.detail.endswith("names no AWS region: set AWS_REGION, e.g. us-west-2")
     assert "secret" not in str(nowhere)
     assert "elsewhere" in nobody.detail
@@ -246,7 +246,7 @@ async def test_what_the_worker_may_do_is_tried_and_changes_nothing(
 
     finding = (await look(role, url))[f"{role.subject} permissions"]
 
-    assert finding.verdict is Verdict.OK
+    assert finding.status is CheckStatus.OK
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     assert [counts[name] for name in names] == ["0", "0"]  # type: ignore[index] # the stubs want literals
@@ -276,7 +276,7 @@ async def test_each_action_that_is_denied_is_named(role: QueueRole, action: str)
     async with policed({action}):
         finding = (await look(role))[f"{role.subject} permissions"]
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.detail == f"denied: sqs:{action}"
     named = ", ".join(f"sqs:{each}" for each in role.actions)
     assert finding.remedy == f"grant the worker's role {named}"
@@ -286,7 +286,7 @@ async def test_permissions_that_cannot_be_tried_are_a_warning() -> None:
     async with policed(silent="SendMessage"):
         finding = (await look(RESPONSE_QUEUE))["response queue permissions"]
 
-    assert finding.verdict is Verdict.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert finding.detail.startswith("cannot be tested: SQS did not answer (")
     assert finding.remedy == "try again"
 
@@ -302,7 +302,7 @@ async def test_how_a_queue_is_encrypted_is_said(attributes: dict[str, str], how:
     async with policed(**attributes):
         finding = (await look(RESPONSE_QUEUE))["response queue encryption"]
 
-    assert (finding.verdict, finding.detail) == (Verdict.OK, how)
+    assert (finding.status, finding.detail) == (CheckStatus.OK, how)
 
 
 @pytest.mark.parametrize(
@@ -320,14 +320,14 @@ async def test_a_key_of_ones_own_is_a_warning_with_the_rights_that_it_takes(
         findings = await look(role)
 
     finding = findings[f"{role.subject} encryption"]
-    assert finding.verdict is Verdict.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert finding.detail == (
         "SSE-KMS, key alias/own: only a real message can prove that the worker may use it"
     )
     assert finding.remedy == (
         f"make sure that the worker's role has {rights} on it, in its own policy and in the key's"
     )
-    assert findings[f"{role.subject} permissions"].verdict is Verdict.OK
+    assert findings[f"{role.subject} permissions"].status is CheckStatus.OK
 
 
 async def test_a_queue_that_is_not_encrypted_is_a_warning_with_the_command(create_queue: CreateQueue) -> None:
@@ -335,7 +335,7 @@ async def test_a_queue_that_is_not_encrypted_is_a_warning_with_the_command(creat
 
     finding = (await look(RESPONSE_QUEUE, url))["response queue encryption"]
 
-    assert finding.verdict is Verdict.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert finding.detail == "none: addresses and alert texts are not encrypted at rest"
     assert finding.remedy == (
         f"aws sqs set-queue-attributes --queue-url {url} --attributes SqsManagedSseEnabled=true"
@@ -352,12 +352,12 @@ async def test_a_redrive_policy_that_is_missing_or_hasty_is_a_warning_with_the_c
 
     finding = (await look(REQUEST_QUEUE, url))["request queue redrive"]
 
-    assert finding.verdict is Verdict.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert ("an outage of the bot can move valid requests there" in finding.detail) is bool(count)
     assert ("a request that can never be processed is received again" in finding.detail) is not bool(count)
     _, _, attributes = finding.remedy.replace("QUEUE_ARN", target).partition(" --attributes ")
     sqs.set_queue_attributes(QueueUrl=url, Attributes=json.loads(attributes.strip("'")))
-    assert (await look(REQUEST_QUEUE, url))["request queue redrive"].verdict is Verdict.OK
+    assert (await look(REQUEST_QUEUE, url))["request queue redrive"].status is CheckStatus.OK
 
 
 async def test_a_clock_that_aws_does_not_agree_with_fails_and_is_shown_where_a_signature_is_refused() -> None:
@@ -366,6 +366,6 @@ async def test_a_clock_that_aws_does_not_agree_with_fails_and_is_shown_where_a_s
     async with policed({"GetQueueAttributes"}, date=LONG_AGO):
         denied = await look(REQUEST_QUEUE)
 
-    assert wrong["clock and AWS"].verdict is denied["request queue"].verdict is Verdict.FAILED
+    assert wrong["clock and AWS"].status is denied["request queue"].status is CheckStatus.FAILED
     for findings in (wrong, denied):
         assert "ahead of AWS" in findings["clock and AWS"].detail

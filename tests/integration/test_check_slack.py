@@ -15,7 +15,7 @@ from aiohttp import web
 from certificate import make_certificate, needs_openssl, show, trust
 from running_slack import APP_TOKEN, BOT_TOKEN, RunningSlack, running
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.cli.checks.slack import check_app_token, check_bot_token, check_host, check_responders
 from bot.slack.client import open_session, web_client
 from bot.slack.identity import SCOPES
@@ -53,7 +53,7 @@ async def test_good_tokens_and_all_scopes_are_fine() -> None:
 
     scopes = [f"scope {scope}" for scope in SCOPES]
     assert list(findings) == ["bot token", *scopes, "clock and Slack", "app-level token", "Socket Mode host"]
-    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
+    assert {finding.status for finding in findings.values()} == {CheckStatus.OK}
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ async def test_a_refused_token_is_to_be_copied_anew(
     async with running() as world:
         findings = await look(world, **tokens)
 
-    assert findings[subject].verdict is Verdict.FAILED
+    assert findings[subject].status is CheckStatus.FAILED
     assert detail in findings[subject].detail
     assert remedy in findings[subject].remedy
     of_the_other = "bot token" if subject == "app-level token" else "app-level token"
-    assert findings[of_the_other].verdict is Verdict.OK
+    assert findings[of_the_other].status is CheckStatus.OK
     assert ("scopes" in findings) is (subject == "bot token")
 
 
@@ -93,10 +93,10 @@ async def test_an_app_that_is_installed_for_an_organisation_is_to_be_installed_i
 
         findings = await look(world)
 
-    assert findings["bot token"].verdict is Verdict.FAILED
+    assert findings["bot token"].status is CheckStatus.FAILED
     assert findings["bot token"].detail == "the app is installed for a whole organisation"
     assert "install the app in the one workspace" in findings["bot token"].remedy
-    assert findings["scopes"].verdict is Verdict.SKIPPED
+    assert findings["scopes"].status is CheckStatus.SKIPPED
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -107,11 +107,11 @@ async def test_a_missing_scope_says_what_it_costs_and_where_to_add_it(scope: str
         findings = await look(world)
 
     finding = findings.pop(f"scope {scope}")
-    assert finding.verdict is (Verdict.WARNING if scope == "im:history" else Verdict.FAILED)
+    assert finding.status is (CheckStatus.WARNING if scope == "im:history" else CheckStatus.FAILED)
     assert finding.detail.startswith("missing: without it the bot cannot ")
     assert finding.remedy.startswith(f"add {scope} at https://api.slack.com/apps > your app > OAuth & Perm")
     assert "(in the manifest: oauth_config.scopes.bot), then reinstall the app there" in finding.remedy
-    assert {other.verdict for other in findings.values()} == {Verdict.OK}
+    assert {other.status for other in findings.values()} == {CheckStatus.OK}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ async def test_an_answer_that_says_nothing_of_the_token_does_not_blame_it(answer
         findings = await look(world)
 
     for subject in ("bot token", "app-level token"):
-        assert findings[subject].verdict is Verdict.FAILED
+        assert findings[subject].status is CheckStatus.FAILED
         assert remedy in findings[subject].remedy, findings[subject]
 
 
@@ -171,7 +171,7 @@ async def test_a_slack_that_cannot_be_reached_is_named_with_the_way_there() -> N
         findings = await look(world, url=closed)
 
     finding = findings["bot token"]
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.detail.startswith("Slack cannot be reached (Cannot connect to host 127.0.0.1:")
     assert "SSLContext" not in finding.detail
     assert "DNS, firewall and proxy" in finding.remedy
@@ -231,7 +231,7 @@ async def test_a_host_that_shakes_hands_is_fine_and_gets_no_ticket(certificate: 
     async with host(b"HTTP/1.1 404 Not Found\r\n\r\n", certificate=certificate) as (port, asked):
         finding = await look_at_host(f"wss://127.0.0.1:{port}/link/?ticket=secret", authority=certificate)
 
-    assert finding.verdict is Verdict.OK
+    assert finding.status is CheckStatus.OK
     assert finding.detail == f"127.0.0.1:{port} answers (TLS; not connected)"
     assert asked == [b"HEAD / HTTP/1.1\r\n"]
 
@@ -240,7 +240,7 @@ async def test_a_host_that_hangs_up_was_reached() -> None:
     async with host(b"") as (port, _):
         finding = await look_at_host(f"ws://127.0.0.1:{port}/link/")
 
-    assert finding.verdict is Verdict.OK
+    assert finding.status is CheckStatus.OK
 
 
 @needs_openssl
@@ -248,7 +248,7 @@ async def test_a_certificate_that_nobody_vouches_for_fails(certificate: Path) ->
     async with host(b"", certificate=certificate) as (port, asked):
         finding = await look_at_host(f"wss://127.0.0.1:{port}/link/")
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.detail.startswith(f"TLS with 127.0.0.1:{port} failed: ")
     assert "certificate" in finding.detail
     assert finding.remedy.startswith("trust the certificate of the proxy that intercepts TLS (SSL_CERT_FILE)")
@@ -259,7 +259,7 @@ async def test_a_host_that_speaks_no_tls_fails() -> None:
     async with host(b"HTTP/1.1 200 OK\r\n\r\n") as (port, _):
         finding = await look_at_host(f"wss://127.0.0.1:{port}/link/")
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
 
 
 async def test_a_host_that_cannot_be_reached_is_named() -> None:
@@ -268,7 +268,7 @@ async def test_a_host_that_cannot_be_reached_is_named() -> None:
 
     finding = await look_at_host(f"wss://127.0.0.1:{port}/link/?ticket=secret")
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.detail.startswith(f"127.0.0.1:{port} cannot be reached")
     assert finding.remedy.startswith(f"allow this machine to reach 127.0.0.1:{port} too (firewall, proxy: ")
     assert "secret" not in str(finding)
@@ -288,7 +288,7 @@ async def test_responders_whom_slack_knows_are_fine() -> None:
     async with running() as world:
         finding = await judge(world, "U0RADIAP009", "U0DOROTH010")
 
-    assert (finding.subject, finding.verdict) == ("responders", Verdict.OK)
+    assert (finding.subject, finding.status) == ("responders", CheckStatus.OK)
     assert finding.detail == "2 known to Slack"
 
 
@@ -297,11 +297,11 @@ async def test_responders_who_could_handle_no_alert_are_named_each_with_why() ->
     async with running() as world:
         finding = await judge(world, "U0RADIAP009", *unfit)
 
-    assert finding.verdict is Verdict.WARNING
-    assert finding.detail.startswith("nobody can hand an alert over to ")
+    assert finding.status is CheckStatus.WARNING
+    assert finding.detail.startswith("no alert can be handed over to ")
     assert finding.detail.endswith(
         "U0CHARLE005 (deactivated), U0DEPLOY006 (a bot), U0HEDYLA007 (a guest), U0NOBODY999 (user_not_found),"
-        " U0STRANG008 (from elsewhere)"
+        " U0STRANG008 (from another organisation)"
     )
     assert "U0RADIAP009" not in finding.detail
     assert "correct RESPONDERS: ids of active members of this workspace" in finding.remedy
@@ -311,4 +311,4 @@ async def test_where_slack_cannot_be_asked_about_them_that_is_said() -> None:
     async with running() as world:
         finding = await judge(world, "U0RADIAP009", url="http://127.0.0.1:9")
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED

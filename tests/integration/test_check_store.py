@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from store_files import contents, execute, overwrite
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.cli.checks.sqlite import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, judge_disk
 from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
@@ -43,7 +43,7 @@ os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
 finding, *_ = asyncio.run(check_store(sys.argv[1]))
-print(json.dumps({"verdict": finding.verdict, "detail": finding.detail, "remedy": finding.remedy}))
+print(json.dumps({"verdict": finding.status, "detail": finding.detail, "remedy": finding.remedy}))
 """
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -142,7 +142,7 @@ def test_what_is_at_the_path_is_judged_and_left_as_it_is(tmp_path: Path, what: s
 
     finding = look(path)
 
-    assert finding.verdict is (Verdict.FAILED if remedy else Verdict.OK)
+    assert finding.status is (CheckStatus.FAILED if remedy else CheckStatus.OK)
     assert finding.detail.startswith(detail.format(path=path))
     assert finding.remedy.startswith(remedy)
     assert contents(tmp_path) == before
@@ -157,8 +157,8 @@ def test_a_deep_look_finds_what_is_corrupt_outside_of_questions_and_reports(tmp_
 
     usual, (deep, *_) = look(path), asyncio.run(check_store(url_of(path), deep=True))
 
-    assert usual.verdict is Verdict.OK
-    assert deep.verdict is Verdict.FAILED
+    assert usual.status is CheckStatus.OK
+    assert deep.status is CheckStatus.FAILED
     assert "corrupt" in deep.detail
 
 
@@ -166,7 +166,7 @@ def test_a_deep_look_finds_what_is_corrupt_outside_of_questions_and_reports(tmp_
     ("fault", "words"),
     [
         (Path.unlink, "gone or empty"),
-        (lambda path: head_path(path).unlink(), "bot.db.head, which belongs beside it, is missing"),
+        (lambda path: head_path(path).unlink(), "bot.db.head, which belongs next to it, is missing"),
     ],
 )
 def test_a_store_that_is_not_what_it_was_names_what_is_missing_and_the_way_on(
@@ -179,7 +179,7 @@ def test_a_store_that_is_not_what_it_was_names_what_is_missing_and_the_way_on(
 
     finding = look(path)
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert words in finding.detail
     assert "run --restored" in finding.remedy
 
@@ -192,7 +192,7 @@ def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_work
 
     finding = look(path)
 
-    assert while_held.verdict is Verdict.FAILED
+    assert while_held.status is CheckStatus.FAILED
     assert while_held.detail == f"{path} is locked by another process, which is not a worker"
     assert while_held.remedy == f"find it: fuser -v {path}"
     assert finding.detail.endswith("schema 6, not in use, intact")
@@ -206,10 +206,10 @@ def test_a_missing_folder_is_to_be_made_unless_the_service_makes_it_at_its_first
 
     missing, not_yet = look(tmp_path / "none" / "bot.db"), look(of_systemd / "bot.db")
 
-    assert missing.verdict is Verdict.FAILED
+    assert missing.status is CheckStatus.FAILED
     assert missing.detail == f"the folder {tmp_path / 'none'} does not exist"
     assert missing.remedy == "create it for the worker's user, or set STORE_URL"
-    assert not_yet.verdict is Verdict.WARNING
+    assert not_yet.status is CheckStatus.WARNING
     assert not_yet.detail == (
         f"the folder {of_systemd} does not exist yet: the service creates it at its first start"
     )
@@ -217,16 +217,18 @@ def test_a_missing_folder_is_to_be_made_unless_the_service_makes_it_at_its_first
 
 
 @pytest.mark.parametrize(
-    ("free", "verdict"),
-    [(FULL_BYTES - 1, Verdict.FAILED), (FULL_BYTES, Verdict.WARNING), (ROOMY_BYTES, Verdict.OK)],
+    ("free", "status"),
+    [(FULL_BYTES - 1, CheckStatus.FAILED), (FULL_BYTES, CheckStatus.WARNING), (ROOMY_BYTES, CheckStatus.OK)],
 )
-def test_a_disk_without_room_is_told_before_it_is_full(tmp_path: Path, free: int, verdict: Verdict) -> None:
+def test_a_disk_without_room_is_told_before_it_is_full(
+    tmp_path: Path, free: int, status: CheckStatus
+) -> None:
     finding = judge_disk(tmp_path, free)
 
-    assert finding.verdict is verdict
+    assert finding.status is status
     assert f"MiB free in {tmp_path}" in finding.detail
     assert finding.remedy == (
-        "" if verdict is Verdict.OK else f"free some space: du -xh {tmp_path} | sort -h"
+        "" if status is CheckStatus.OK else f"free some space: du -xh {tmp_path} | sort -h"
     )
 
 

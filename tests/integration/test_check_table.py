@@ -21,7 +21,7 @@ from bot.cli.checks.dynamodb import (
     SUBJECT,
     check_table,
 )
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.store.address import Address
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished
 from bot.store.dynamodb.past import mark_as_backup
@@ -53,7 +53,7 @@ async def test_a_table_as_the_template_makes_it_is_sound_and_looking_leaves_noth
 
     assert dynamodb().scan(TableName=name)["Items"] == []
     assert [*findings] == [SUBJECT, PERMISSIONS, EXPIRY, RECOVERY, ENCRYPTION]
-    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
+    assert {finding.status for finding in findings.values()} == {CheckStatus.OK}
     assert findings[SUBJECT].facts["ARN"].startswith("arn:aws:dynamodb:us-west-2:")
     assert "on demand" in findings[SUBJECT].detail
 
@@ -66,7 +66,7 @@ async def test_half_of_a_copy_is_to_be_completed_first() -> None:
     found = (await look(name))[COPY]
     await mark_finished(table)
 
-    assert found.verdict is Verdict.FAILED
+    assert found.status is CheckStatus.FAILED
     assert found.detail == f"{name} in {REGION} is an unfinished copy of /var/lib/triage-bot/triage-bot.db"
     assert found.remedy == "run `triage-bot migrate` again until it says that everything matches"
     assert COPY not in await look(name)
@@ -80,7 +80,7 @@ async def test_a_table_that_was_filled_from_a_backup_is_to_be_restored() -> None
 
     found = (await look(name))[PAST]
 
-    assert found.verdict is Verdict.FAILED
+    assert found.status is CheckStatus.FAILED
     assert found.detail.startswith(f"{name} in {REGION} is not what it was: it was copied from a backup")
     assert (
         found.remedy
@@ -91,7 +91,7 @@ async def test_a_table_that_was_filled_from_a_backup_is_to_be_restored() -> None
 async def test_a_table_that_is_not_there_is_to_be_created() -> None:
     findings = await look("missing")
 
-    assert findings[SUBJECT].verdict is Verdict.FAILED
+    assert findings[SUBJECT].status is CheckStatus.FAILED
     assert findings[SUBJECT].remedy == (
         "create it (config/cloudformation.yaml with CreateTable=true), or correct STORE_URL;"
         f" `aws dynamodb list-tables --region {REGION}` lists those that exist"
@@ -101,13 +101,13 @@ async def test_a_table_that_is_not_there_is_to_be_created() -> None:
 async def test_a_table_without_an_index_names_it() -> None:
     findings = await look(kept_table(without="deadline"))
 
-    assert findings[SUBJECT].verdict is Verdict.FAILED
+    assert findings[SUBJECT].status is CheckStatus.FAILED
     assert "the index deadline is missing" in findings[SUBJECT].detail
     assert findings[SUBJECT].remedy == (
         "create another table (config/cloudformation.yaml with CreateTable=true) and name it in STORE_URL,"
         " or add what is missing"
     )
-    assert findings[PERMISSIONS].verdict is Verdict.SKIPPED
+    assert findings[PERMISSIONS].status is CheckStatus.SKIPPED
 
 
 def without_projections() -> list[dict[str, Any]]:
@@ -138,7 +138,7 @@ async def test_provisioned_throughput_is_a_warning_for_a_flood_is_throttled() ->
 
     findings = await look(name)
 
-    assert findings[SUBJECT].verdict is Verdict.WARNING
+    assert findings[SUBJECT].status is CheckStatus.WARNING
     assert "with provisioned throughput: a flood of alerts will be throttled" in findings[SUBJECT].detail
     assert "PAY_PER_REQUEST" in findings[SUBJECT].remedy
 
@@ -148,7 +148,7 @@ async def test_without_expiry_or_recovery_the_command_to_switch_it_on_is_given()
 
     findings = await look(name)
 
-    assert findings[EXPIRY].verdict is findings[RECOVERY].verdict is Verdict.WARNING
+    assert findings[EXPIRY].status is findings[RECOVERY].status is CheckStatus.WARNING
     assert findings[EXPIRY].detail == "off: the workers delete what was kept long enough, which costs writes"
     assert findings[EXPIRY].remedy == (
         f"aws dynamodb update-time-to-live --table-name {name}"
@@ -167,7 +167,7 @@ async def test_without_expiry_or_recovery_the_command_to_switch_it_on_is_given()
 async def test_what_is_denied_is_named(named: str) -> None:
     findings = await look(kept_table(), **{xform_name(named): ["AccessDeniedException"]})
 
-    assert findings[PERMISSIONS].verdict is Verdict.FAILED
+    assert findings[PERMISSIONS].status is CheckStatus.FAILED
     assert findings[PERMISSIONS].detail == f"denied: dynamodb:{named}"
     assert "WorkerTablePolicy" in findings[PERMISSIONS].remedy
 
@@ -190,7 +190,7 @@ async def test_whoever_may_not_even_describe_the_table_is_told_so(
 ) -> None:
     findings = await look(kept_table(), describe_table=[refusal])
 
-    assert findings[SUBJECT].verdict is Verdict.FAILED
+    assert findings[SUBJECT].status is CheckStatus.FAILED
     assert findings[SUBJECT].remedy == f"grant the worker's role {action}{where}"
 
 
@@ -200,7 +200,7 @@ async def test_what_may_not_be_described_is_unknown_and_no_failure() -> None:
         kept_table(), describe_time_to_live=denied, describe_continuous_backups=list(denied)
     )
 
-    assert {findings[EXPIRY].verdict, findings[RECOVERY].verdict} == {Verdict.WARNING}
+    assert {findings[EXPIRY].status, findings[RECOVERY].status} == {CheckStatus.WARNING}
     reason = findings[EXPIRY].detail.partition(": ")[2]
     assert findings[EXPIRY].detail == f"cannot be determined: {reason}"
     assert "AccessDenied" in reason
@@ -221,7 +221,7 @@ async def test_what_may_not_be_described_is_unknown_and_no_failure() -> None:
 async def test_what_kms_refuses_has_a_remedy_of_its_own(operation: str, code: str, remedy: str) -> None:
     findings = await look(kept_table(), **{operation: [code]})
 
-    assert findings[SUBJECT].verdict is Verdict.FAILED
+    assert findings[SUBJECT].status is CheckStatus.FAILED
     assert findings[SUBJECT].detail.startswith("KMS refuses the key of the table")
     assert findings[SUBJECT].remedy.startswith(remedy)
 
@@ -231,7 +231,7 @@ async def test_credentials_that_are_refused_are_to_be_renewed_and_the_way_to_be_
     away = await look(kept_table(), describe_table=[UNREACHED] * 9)
 
     assert "renew them" in refused[SUBJECT].remedy
-    assert away[SUBJECT].verdict is Verdict.FAILED
+    assert away[SUBJECT].status is CheckStatus.FAILED
     assert away[SUBJECT].remedy == (
         "check the region, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; AWS_ENDPOINT_URL_DYNAMODB"
         " if DynamoDB has another endpoint; AWS_CA_BUNDLE if a proxy intercepts TLS)"
@@ -250,7 +250,7 @@ async def test_a_profile_that_does_not_exist_and_missing_credentials_are_named(
         monkeypatch.delenv(name, raising=False)
     credentials, *_ = await check_table(Address(table="any", region=REGION))
 
-    assert profile.verdict is credentials.verdict is Verdict.FAILED
+    assert profile.status is credentials.status is CheckStatus.FAILED
     assert "nobody" in profile.detail
     assert profile.remedy == "correct STORE_URL, AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_DYNAMODB"
     assert credentials.remedy == (

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from running_slack import BOT_TOKEN, RunningSlack, running
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.cli.checks.runner import PATIENCE
 from bot.cli.checks.texts import CALLS_MAX, TEXTS, check_texts
 from bot.sandbox.fake_slack.installation import Rate
@@ -60,8 +60,8 @@ async def test_slack_takes_the_texts_that_ship_and_is_asked_once_about_each() ->
     async with running(middlewares=[record]) as world:
         [finding] = await look(world)
 
-    assert (finding.subject, finding.verdict) == (TEXTS, Verdict.OK)
-    assert finding.detail == f"Slack takes all {ALL} messages, windows and Homes it was asked about"
+    assert (finding.subject, finding.status) == (TEXTS, CheckStatus.OK)
+    assert finding.detail == f"Slack accepts all {ALL} messages, windows and Homes it was asked about"
     assert len(received) == ALL == len({str(each) for each in received})
     assert {verb for verb, _ in received} == {"POST"}
     for _, [(kind, content)] in ((verb, body.items()) for verb, body in received):
@@ -80,10 +80,10 @@ async def test_a_text_that_is_too_long_for_slack_is_named_with_file_table_and_ke
     async with running() as world:
         [finding] = await look(world, tmp_path)
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     where = f"{tmp_path / 'messages.toml'}: [question] ask"
     assert finding.detail == f"{where} is refused: Slack says must be less than 13201 characters in all"
-    assert finding.remedy == "change this text so that Slack takes it with the longest values"
+    assert finding.remedy == "change this text so that Slack accepts it with the longest values"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ async def test_whatever_slack_says_of_a_fault_is_told(errors: Any, detail: str) 
     async with running(middlewares=[refuses]) as world:
         findings = await look(world)
 
-    assert {finding.verdict for finding in findings} == {Verdict.FAILED}
+    assert {finding.status for finding in findings} == {CheckStatus.FAILED}
     assert detail in findings[0].detail
     assert len({finding.detail for finding in findings}) == len(findings)
 
@@ -132,10 +132,10 @@ async def test_what_slack_does_not_judge_is_skipped_and_never_failed(
     async with running(middlewares=[answer]) as world:
         [finding] = await look(world)
 
-    expected = [Verdict.OK, Verdict.SKIPPED] if after else [Verdict.SKIPPED]
-    assert [each.verdict for each in limited] == expected
+    expected = [CheckStatus.OK, CheckStatus.SKIPPED] if after else [CheckStatus.SKIPPED]
+    assert [each.status for each in limited] == expected
     assert f"not checked: {ALL - after} of {ALL} messages, windows and Homes (" in limited[-1].detail
-    assert finding.verdict is Verdict.SKIPPED
+    assert finding.status is CheckStatus.SKIPPED
     assert why in finding.detail
 
 
@@ -145,7 +145,7 @@ async def test_a_slack_that_is_gone_or_slow_is_skipped_too() -> None:
         await world.slack.stop()
         [gone] = await look(world)
 
-    assert (slow.verdict, gone.verdict) == (Verdict.SKIPPED, Verdict.SKIPPED)
+    assert (slow.status, gone.status) == (CheckStatus.SKIPPED, CheckStatus.SKIPPED)
     assert "no answer within 0 s" in slow.detail
     assert "Slack cannot be reached" in gone.detail
 
@@ -159,4 +159,4 @@ async def test_fifty_calls_are_the_most(tmp_path: Path) -> None:
 
     assert f"all {CALLS_MAX} messages" in fine.detail
     missed = f"{ALL + 50 - CALLS_MAX} of {ALL + 50} messages, windows and Homes"
-    assert skipped.detail == f"not checked: {missed} (50 are the most of one check)"
+    assert skipped.detail == f"not checked: {missed} (one check asks about 50 at most)"

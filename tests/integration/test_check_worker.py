@@ -12,7 +12,7 @@ import pytest
 from store_files import fill, overwrite
 from world import World, until
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.cli.checks.machine import check_name_servers
 from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import StoreError, StoreReplaced
@@ -67,7 +67,7 @@ def condition(
 async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
     findings = await look_beside(tmp_path, condition(card=""))
 
-    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
+    assert {finding.status for finding in findings.values()} == {CheckStatus.OK}
     assert findings["store"].detail.endswith("triage-bot.db, open in the running worker, accepts writes")
     assert findings["worker"].detail == "running, with 2 connections to Slack"
     assert findings["security channel"].detail == f"{CHANNEL}: the last card arrived"
@@ -77,11 +77,11 @@ async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
 async def test_a_store_that_was_taken_from_its_worker_is_told_by_it(tmp_path: Path) -> None:
     findings = await look_beside(tmp_path, condition(trouble=StoreReplaced()))
 
-    assert findings["store"].verdict is Verdict.FAILED
+    assert findings["store"].status is CheckStatus.FAILED
     assert "was removed or replaced while the worker runs" in findings["store"].detail
     assert findings["store"].remedy == (
-        "the worker ends once it has written triage-bot.db.rescue beside it: put that in its place, and start"
-        " once with `triage-bot run --restored`"
+        "the worker ends once it has written triage-bot.db.rescue next to it: put that in its place, and"
+        " start once with `triage-bot run --restored`"
     )
 
 
@@ -100,7 +100,7 @@ async def test_every_part_of_a_store_is_checked_in_a_copy_that_its_worker_makes(
     findings = await look_beside(tmp_path, condition(), deep=True, backup=backup)
 
     finding = findings["store, every part"]
-    assert finding.verdict is (Verdict.FAILED if is_damaged else Verdict.OK)
+    assert finding.status is (CheckStatus.FAILED if is_damaged else CheckStatus.OK)
     assert ("is corrupt" if is_damaged else "triage-bot.db is intact") in finding.detail
 
 
@@ -112,7 +112,7 @@ async def test_a_copy_that_the_worker_cannot_make_is_a_failure(tmp_path: Path) -
     findings = await look_beside(tmp_path, condition(), deep=True, backup=backup)
 
     finding = findings["store, every part"]
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.detail == f"{tmp_path / 'triage-bot.db'} could not be copied: the disk is full"
     assert finding.remedy == "try again, or see the log"
 
@@ -120,7 +120,7 @@ async def test_a_copy_that_the_worker_cannot_make_is_a_failure(tmp_path: Path) -
 async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:
     findings = await look_beside(tmp_path, condition(trouble="the store operation failed: disk is full"))
 
-    assert findings["store"].verdict is Verdict.FAILED
+    assert findings["store"].status is CheckStatus.FAILED
     path = tmp_path / "triage-bot.db"
     trouble = "the store operation failed: disk is full"
     assert findings["store"].detail == f"{path}, open in the running worker: {trouble}"
@@ -131,7 +131,7 @@ async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path
 async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
     findings = await look_beside(tmp_path, condition(links=0))
 
-    assert findings["worker"].verdict is Verdict.FAILED
+    assert findings["worker"].status is CheckStatus.FAILED
     assert "no click can reach it" in findings["worker"].detail
     assert "its log says why" in findings["worker"].remedy
 
@@ -141,7 +141,7 @@ async def test_what_is_wrong_with_the_time_is_told(tmp_path: Path) -> None:
 
     finding = (await look_beside(tmp_path, wrong))["worker's time"]
 
-    assert (finding.verdict, finding.detail) == (Verdict.FAILED, "Slack and AWS are 90 s apart")
+    assert (finding.status, finding.detail) == (CheckStatus.FAILED, "Slack and AWS are 90 s apart")
     assert finding.remedy == "enable NTP"
 
 
@@ -150,8 +150,8 @@ async def test_a_worker_that_starts_says_what_it_waits_for(tmp_path: Path) -> No
 
     findings = await look_beside(tmp_path, starting)
 
-    assert findings["store"].verdict is Verdict.OK
-    assert findings["worker"].verdict is Verdict.FAILED
+    assert findings["store"].status is CheckStatus.OK
+    assert findings["worker"].status is CheckStatus.FAILED
     assert findings["worker"].detail.startswith("starting, and waiting for the parameter store")
     assert "check again in a moment" in findings["worker"].remedy
     assert "not tried yet" in findings["security channel"].detail
@@ -170,7 +170,7 @@ async def test_a_worker_that_starts_says_what_it_waits_for(tmp_path: Path) -> No
 async def test_a_card_that_did_not_arrive_has_its_remedy(tmp_path: Path, trouble: str, remedy: str) -> None:
     finding = (await look_beside(tmp_path, condition(card=trouble)))["security channel"]
 
-    assert finding.verdict is Verdict.FAILED
+    assert finding.status is CheckStatus.FAILED
     assert finding.detail == f"{CHANNEL}: the last card did not arrive ({trouble})"
     assert finding.remedy.startswith(remedy)
 
@@ -183,7 +183,7 @@ async def test_a_channel_that_no_card_went_to_is_not_tried_yet(tmp_path: Path) -
     nowhere = (await look(settings(tmp_path, SECURITY_CHANNEL="")))["security channel"]
 
     for finding in (without_worker, beside_worker):
-        assert finding.verdict is Verdict.OK
+        assert finding.status is CheckStatus.OK
         assert "not tried yet" in finding.detail
     assert "not set, so there are no cards" in nowhere.detail
 
@@ -194,12 +194,12 @@ async def test_a_worker_that_cannot_tell_how_it_is_fails(tmp_path: Path) -> None
 
     findings = await look_beside(tmp_path, broken)
 
-    assert findings["store"].verdict is Verdict.FAILED
+    assert findings["store"].status is CheckStatus.FAILED
     trouble = "the worker failed to run this command; see its log for the reason"
     path = tmp_path / "triage-bot.db"
     assert findings["store"].detail == f"cannot tell whether a worker has {path} open: {trouble}"
     assert "if you already do, read the worker's log" in findings["store"].remedy
-    assert findings["security channel"].verdict is Verdict.SKIPPED
+    assert findings["security channel"].status is CheckStatus.SKIPPED
 
 
 def test_the_real_worker_tells_that_the_bot_is_not_in_the_channel(create_world: Callable[..., World]) -> None:
@@ -242,7 +242,7 @@ def complaints(machine: Path, *name_servers: str) -> list[str]:
     resolv_conf.write_text("\n".join(lines), encoding="utf-8")
     findings = check_name_servers(resolv_conf, [machine / "system", machine / "lower"])
     for finding in findings:
-        assert finding.verdict is Verdict.WARNING
+        assert finding.status is CheckStatus.WARNING
         assert "the service cannot reach it, because its unit blocks that address" in finding.detail
         assert finding.remedy.startswith(
             "put the address into systemd/triage-bot.service.d/name-server.conf and install that as"

@@ -41,7 +41,7 @@ from bot.worker.second_factor import WatchedFactor
 pytestmark = needs_openssl
 
 #: Calls to one address at a time.
-ROOM = 8
+SLOTS = 8
 
 TAKEN: Reply = (200, {"auth_req_id": "push-1", "expires_in": 60, "interval": 2})
 
@@ -61,7 +61,7 @@ async def provider(certificate: Path) -> AsyncIterator[ScriptedProvider]:
 @pytest.fixture
 async def calls(certificate: Path) -> AsyncIterator[Calls]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust(certificate))) as session:
-        yield Calls(session, room=ROOM)
+        yield Calls(session, concurrency=SLOTS)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_a_push_names_the_person_and_the_code_and_asks_for_a_minute(
     push = await factor.push(ADA, "CODE23")
     await factor.poll(push.id, ADA)
 
-    assert push == Push(id="push-1", lasts=timedelta(seconds=60), interval=timedelta(seconds=2))
+    assert push == Push(id="push-1", lifetime=timedelta(seconds=60), interval=timedelta(seconds=2))
     assert provider.asked[-2:] == [
         (
             "/push",
@@ -287,13 +287,13 @@ async def test_a_provider_that_cannot_be_used_any_more_says_nothing_about_a_push
         await factor.poll("push-1", ADA)
 
 
-async def test_a_call_that_gets_no_turn_was_not_sent(
+async def test_a_call_that_gets_no_slot_was_not_sent(
     monkeypatch: pytest.MonkeyPatch, provider: ScriptedProvider, client: Client, calls: Calls
 ) -> None:
-    monkeypatch.setattr("bot.factor.calls._TURN_WAIT", 0)
+    monkeypatch.setattr("bot.factor.calls._SLOT_WAIT", 0)
     factor = Ciba(client, calls, clock=ToldClock(lambda: NOON))
     await factor.push(ADA, "CODE23")
-    calls._rooms = dict.fromkeys(calls._rooms, asyncio.Semaphore(0))
+    calls._slots = dict.fromkeys(calls._slots, asyncio.Semaphore(0))
 
     with pytest.raises(TransientError, match="too slowly"):
         await factor.push(ADA, "CODE23")
@@ -304,10 +304,10 @@ async def test_a_call_that_gets_no_turn_was_not_sent(
 async def test_a_provider_that_is_slow_to_take_pushes_holds_up_no_poll(
     factor: Ciba, provider: ScriptedProvider
 ) -> None:
-    await factor.look()
+    await factor.refresh()
     provider.pushes = [Hang]
-    pushes = [asyncio.create_task(factor.push(ADA, "CODE23")) for _ in range(ROOM + 8)]
-    while provider.paths().count("/push") < ROOM:
+    pushes = [asyncio.create_task(factor.push(ADA, "CODE23")) for _ in range(SLOTS + 8)]
+    while provider.paths().count("/push") < SLOTS:
         await asyncio.sleep(0.01)
 
     assert (await factor.poll("push-1", ADA)).verdict is Verdict.PENDING

@@ -13,7 +13,7 @@ from ciba_provider import CibaProvider, needs_node
 from bot.clock import Clock
 from bot.errors import NoDevice, PermanentError
 from bot.factor.calls import Calls
-from bot.factor.ciba import LASTS, Ciba, Client
+from bot.factor.ciba import PUSH_LIFETIME, Ciba, Client
 from bot.redaction import Secret
 from bot.triage.factor import Verdict
 
@@ -67,7 +67,7 @@ async def test_whoever_approves_on_the_device_that_shows_the_code_has_proved_it(
     after = await factor.poll(push.id, ADA)
     again = await factor.poll(push.id, ADA)
 
-    assert (push.lasts, who) == (LASTS, ADA)
+    assert (push.lifetime, who) == (PUSH_LIFETIME, ADA)
     assert [each.verdict for each in (before, after, again)] == [
         Verdict.PENDING,
         Verdict.APPROVED,

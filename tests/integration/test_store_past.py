@@ -116,8 +116,8 @@ AFTER_A_STOP: dict[str, tuple[Fault, str]] = {
     "an old copy": (replace_with("old.db"), "30 of the 31 commits that store.db.head knows of are missing"),
     "another store": (replace_with("other.db"), "another store than the one that store.db.head belongs to"),
     "the head is missing": (lambda path: head_path(path).unlink(), "store.db.head, .* is missing"),
-    "both slots damaged": (damage_slot(0, 1), "store.db.head, beside it, is damaged"),
-    "the head emptied": (lambda path: cut(head_path(path), 0), "store.db.head, beside it, is damaged"),
+    "both slots damaged": (damage_slot(0, 1), "store.db.head next to it is damaged"),
+    "the head emptied": (lambda path: cut(head_path(path), 0), "store.db.head next to it is damaged"),
 }
 AFTER_A_KILL: dict[str, tuple[Fault, str]] = {
     "the log removed": (lambda path: log_path(path).unlink(), "of the 71 commits .* are missing"),

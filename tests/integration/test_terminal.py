@@ -175,5 +175,5 @@ def test_a_replay_asks_on_a_terminal_and_nowhere_else(reported: Reported) -> Non
         Shown(0, world.worker.command("replay", identifier).stdout),
     ]
     assert [(each.code, question in each.text) for each in ways] == [(0, True), (0, False), (0, False)]
-    assert all("1 report queued: " in each.text for each in ways)
+    assert all("1 report queued. " in each.text for each in ways)
     world.reports(identifier, 2)

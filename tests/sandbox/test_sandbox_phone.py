@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.sandbox.fake_slack.workspace import Message
-from bot.sandbox.phone import LASTS, Prompt
+from bot.sandbox.phone import PUSH_LIFETIME, Prompt
 from bot.sandbox.trial import Trial
 from bot.sandbox.trial_samples import SECOND_FACTOR
 
@@ -60,7 +60,7 @@ async def test_a_yes_counts_by_what_is_done_on_the_phone(trial: Trial, deed: str
     assert trial.ledger.responses(sent.identifier) == []
 
     if deed == "nothing":
-        prompt.shown_at -= LASTS
+        prompt.shown_at -= PUSH_LIFETIME
     else:
         trial.phone.act(prompt.id, deed)
 

@@ -234,7 +234,7 @@ class MemoryStore:
     async def reset_after_restore(
         self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
     ) -> None:
-        self.restore = restore_rules.widen(self.restore, since, now)
+        self.restore = restore_rules.restore_window(self.restore, since, now)
         for key, each in self.questions.items():
             since = each.asked_at or each.accepted_at
             span = each.deadline - since if each.deadline else None
@@ -250,9 +250,9 @@ class MemoryStore:
             kept = self.questions[key]
             self.questions[key] = replace(kept, accepted_at=min(kept.accepted_at, now))
         for place, inquiry in self.inquiries.items():
-            self.inquiries[place] = restore_rules.doubt_inquiry(inquiry, now) or inquiry
+            self.inquiries[place] = restore_rules.put_inquiry_in_doubt(inquiry, now) or inquiry
         for person, places in self.places.items():
-            self.places[person] = restore_rules.doubt_line(places, now) or places
+            self.places[person] = restore_rules.put_line_in_doubt(places, now) or places
 
     # Outbox
 

@@ -26,7 +26,7 @@ from wiring import instead, wired
 from bot.clock import Clock
 from bot.errors import AmbiguousError, NoDevice, StoreError, TransientError
 from bot.sandbox.mozdef import AlertBook
-from bot.triage.factor import Polled, Push, Verdict
+from bot.triage.factor import PollResult, Push, Verdict
 from bot.triage.model import Answer, Choice, Work
 from bot.triage.policy import AlertPolicies, AlertPolicy, Factor, Policy
 
@@ -127,7 +127,7 @@ class StormyFactor(ScriptedFactor):
             raise AmbiguousError("timed out")
         return push
 
-    async def poll(self, push_id: str, subject: str) -> Polled:
+    async def poll(self, push_id: str, subject: str) -> PollResult:
         await asyncio.sleep(self.random.choice((0.0, 0.1, 3.0)))
         trouble = "" if self.calm else self.random.choice((*[""] * 8, "slow", "away", "lost"))
         if trouble == "away":
@@ -138,7 +138,7 @@ class StormyFactor(ScriptedFactor):
             device.is_lost |= polled.verdict is not Verdict.PENDING
             raise TransientError("the reply was lost")
         if trouble == "slow" and polled.verdict is Verdict.PENDING:
-            return Polled(verdict=Verdict.PENDING, slower=5 * _SECOND)
+            return PollResult(verdict=Verdict.PENDING, slower=5 * _SECOND)
         return polled
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.triage.factor import Polled, Push, Verdict
+from bot.triage.factor import PollResult, Push, Verdict
 
 SECOND = timedelta(seconds=1)
 
@@ -52,9 +52,9 @@ class ScriptedFactor:
         self.pushes.append(device)
         number = len(self.pushes)
         await asyncio.sleep(self.takes.get("push", 0))
-        return Push(id=f"push-{number}", lasts=self.lasts, interval=self.interval)
+        return Push(id=f"push-{number}", lifetime=self.lasts, interval=self.interval)
 
-    async def poll(self, push_id: str, subject: str) -> Polled:
+    async def poll(self, push_id: str, subject: str) -> PollResult:
         self.calls.append(("poll", self.clock()))
         await asyncio.sleep(self.takes.get("poll", 0))
         end = self.poll_ends.pop(0) if self.poll_ends else None
@@ -63,12 +63,12 @@ class ScriptedFactor:
         device = self.pushes[int(push_id.removeprefix("push-")) - 1]
         assert device.subject == subject
         if device.is_told:
-            return Polled(verdict=Verdict.LOST)
+            return PollResult(verdict=Verdict.LOST)
         passed = self.clock() - device.at
         if passed >= device.after and device.after < self.lasts:
             device.is_told, device.told_at = True, self.clock()
-            return Polled(verdict=device.deed)
-        return Polled(verdict=Verdict.PENDING if passed < self.lasts else Verdict.TIMED_OUT)
+            return PollResult(verdict=device.deed)
+        return PollResult(verdict=Verdict.PENDING if passed < self.lasts else Verdict.TIMED_OUT)
 
     def moments(self, call: str) -> Sequence[float]:
         """Return when a call was made, in seconds since the first call of all."""

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from bot.settings.settings import Settings
     from bot.slack.render.templates import Wording
     from bot.store import OpenStore
-    from bot.triage.factor import Polled, Push
+    from bot.triage.factor import PollResult, Push
     from bot.triage.policy import Policy
     from bot.triage.ports import Messenger, Meter, SecondFactor, SecurityTeam
     from bot.triage.recorder import Recorder
@@ -208,7 +208,7 @@ class QuickFactor:
         push = await self._inner.push(subject, code)
         return replace(push, interval=push.interval / self._pace)
 
-    async def poll(self, push_id: str, subject: str) -> Polled:
+    async def poll(self, push_id: str, subject: str) -> PollResult:
         """See `triage.ports.SecondFactor`."""
         polled = await self._inner.poll(push_id, subject)
         return replace(polled, slower=polled.slower / self._pace)

@@ -26,7 +26,7 @@ _HOME: Final = Path(__file__).resolve().parents[2]
 _STUCK: Final = 15.0
 
 #: How a life is to end: killed, told to stop, or by itself, because it refuses to begin.
-Wanted = Literal["kill", "term", "refuse"]
+InquiryDraft = Literal["kill", "term", "refuse"]
 
 
 def log_name(worker: str) -> str:
@@ -58,7 +58,7 @@ class Lives:
             )
         return cls(name, process)
 
-    async def live(self, cue: Cue, *, seconds: float, wanted: Wanted = "kill") -> End:
+    async def live(self, cue: Cue, *, seconds: float, wanted: InquiryDraft = "kill") -> End:
         """Live one life: to its cue, or for so many seconds."""
         await self.begin(cue)
         try:
@@ -75,7 +75,7 @@ class Lives:
         await self._process.stdin.drain()
         await self._until("born")
 
-    async def end(self, wanted: Wanted) -> End:
+    async def end(self, wanted: InquiryDraft) -> End:
         """End the life that has begun, and wait until it is over."""
         began = time.monotonic()
         self._send(signal.SIGTERM if wanted == "term" else signal.SIGKILL)

@@ -88,7 +88,7 @@ _LENIENT: Final = {Verdict.UNAVAILABLE: Verdict.APPROVED, Verdict.TIMED_OUT: Ver
 
 
 def _push_again() -> Replacements:
-    return {(factor_rules, "lose"): factor_rules.take_back}
+    return {(factor_rules, "lose"): factor_rules.record_not_sent}
 
 
 def _limit_no_pushes() -> Replacements:

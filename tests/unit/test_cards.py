@@ -21,7 +21,7 @@ from bot.errors import (
 )
 from bot.triage.answer_rules import Refusal
 from bot.triage.assignments import Assignment
-from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
+from bot.triage.cards import CARD_LEASE, REFUSED_WAIT
 from bot.triage.model import Choice, Question, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
@@ -177,7 +177,7 @@ async def test_a_card_over_which_its_worker_died_is_shown_by_another(harness: Se
 
     await harness.work()
     before = len(harness.team.cards)
-    await harness.pass_time(until=LATER + CARD_TAKES)
+    await harness.pass_time(until=LATER + CARD_LEASE)
 
     assert (before, len(harness.team.cards)) == (1, 2)
     assert (await harness.question()).card_due_at is None
@@ -347,7 +347,7 @@ async def test_an_update_that_may_still_come_is_waited_for_before_the_next_one(
 
     waiting = await harness.question()
     assert waiting.card_due_at is not None
-    assert waiting.card_due_at >= began_at + CARD_TAKES
+    assert waiting.card_due_at >= began_at + CARD_LEASE
     await harness.pass_time(until=waiting.card_due_at)
     assert shown(harness) == [("", 1), (waiting.card_ts, 2), (waiting.card_ts, 3)]
 

@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli.checks.findings import Finding, Verdict, is_sound, render_findings
+from bot.cli.checks.findings import CheckStatus, Finding, is_sound, render_findings
 from bot.cli.checks.machine import check_clock, check_credentials
 from bot.settings.credentials import read_credentials
 
 QUEUE = Finding(
     subject="request queue",
-    verdict=Verdict.OK,
+    status=CheckStatus.OK,
     detail="3 visible, 0 in flight, 0 delayed",
     facts={"URL": "https://sqs.us-west-2.amazonaws.com/123456789012/triage-requests", "ARN": "arn:aws:sqs:x"},
 )
 TOKEN = Finding(
     subject="bot token",
-    verdict=Verdict.FAILED,
+    status=CheckStatus.FAILED,
     detail="Slack refuses it (token_revoked)",
     remedy="copy the token that the app has now into SLACK_BOT_TOKEN",
 )
-HISTORY = Finding(subject="scope im:history", verdict=Verdict.WARNING, detail="missing", remedy="add it")
+HISTORY = Finding(subject="scope im:history", status=CheckStatus.WARNING, detail="missing", remedy="add it")
 
 
 def test_findings_are_aligned_with_what_belongs_to_them_below() -> None:
@@ -58,7 +58,9 @@ def test_an_address_is_never_broken() -> None:
 
 @pytest.mark.parametrize("width", [None, 80])
 def test_a_text_from_outside_cannot_begin_a_line_of_its_own(width: int | None) -> None:
-    forged = Finding(subject="bot token", verdict=Verdict.FAILED, detail="no\n✓ ok       bot token\r\x0bgood")
+    forged = Finding(
+        subject="bot token", status=CheckStatus.FAILED, detail="no\n✓ ok       bot token\r\x0bgood"
+    )
 
     lines = render_findings([forged], width=width).splitlines()
 
@@ -66,7 +68,7 @@ def test_a_text_from_outside_cannot_begin_a_line_of_its_own(width: int | None) -
 
 
 def test_on_a_terminal_each_verdict_has_its_colour_and_a_text_from_outside_none() -> None:
-    forged = Finding(subject="bot token", verdict=Verdict.FAILED, detail="\x1b[32mgood\x1b[0m")
+    forged = Finding(subject="bot token", status=CheckStatus.FAILED, detail="\x1b[32mgood\x1b[0m")
 
     lines = render_findings([QUEUE, forged], colour=True).splitlines()
 
@@ -92,22 +94,22 @@ NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "verdict", "detail"),
+    ("seconds", "status", "detail"),
     [
-        (-29, Verdict.OK, "29 s behind AWS"),
-        *((seconds, Verdict.OK, "agrees with AWS") for seconds in (0, 0.9)),
-        (29, Verdict.OK, "29 s ahead of AWS"),
-        (30, Verdict.WARNING, "30 s ahead of AWS"),
-        (-299, Verdict.WARNING, "299 s behind AWS"),
-        (300, Verdict.FAILED, "300 s ahead of AWS"),
-        (-86400, Verdict.FAILED, "86400 s behind AWS"),
+        (-29, CheckStatus.OK, "29 s behind AWS"),
+        *((seconds, CheckStatus.OK, "agrees with AWS") for seconds in (0, 0.9)),
+        (29, CheckStatus.OK, "29 s ahead of AWS"),
+        (30, CheckStatus.WARNING, "30 s ahead of AWS"),
+        (-299, CheckStatus.WARNING, "299 s behind AWS"),
+        (300, CheckStatus.FAILED, "300 s ahead of AWS"),
+        (-86400, CheckStatus.FAILED, "86400 s behind AWS"),
     ],
 )
-def test_a_clock_that_goes_wrong_is_to_be_set(seconds: float, verdict: Verdict, detail: str) -> None:
+def test_a_clock_that_goes_wrong_is_to_be_set(seconds: float, status: CheckStatus, detail: str) -> None:
     [finding] = check_clock("AWS", THEIRS, NOON + timedelta(seconds=seconds))
 
-    assert (finding.verdict, finding.detail) == (verdict, detail)
-    assert ("timedatectl set-ntp true" in finding.remedy) is (verdict is not Verdict.OK)
+    assert (finding.status, finding.detail) == (status, detail)
+    assert ("timedatectl set-ntp true" in finding.remedy) is (status is not CheckStatus.OK)
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "2026-11-24T03:00:00Z"])
@@ -130,21 +132,21 @@ def look(folder: Path, **values: str) -> Finding:
 def test_credentials_that_are_there_are_named(folder: Path) -> None:
     finding = look(folder)
 
-    assert finding.verdict is Verdict.OK
+    assert finding.status is CheckStatus.OK
     assert finding.detail == f"slack_bot_token, slack_app_token, in {folder}"
 
 
 def test_without_systemd_it_says_how_to_check_with_them() -> None:
     finding = check_credentials(read_credentials(None, {}))
 
-    assert finding.verdict is Verdict.OK
+    assert finding.status is CheckStatus.OK
     assert "with the settings in /etc/triage-bot.env" in finding.detail
 
 
 def test_a_credential_that_does_not_count_is_a_warning(folder: Path) -> None:
     finding = look(folder, SLACK_BOT_TOKEN="xoxb-2")
 
-    assert finding.verdict is Verdict.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert finding.detail == "ignored, because also set elsewhere: SLACK_BOT_TOKEN"
     assert "keep each token in one place" in finding.remedy
 
@@ -154,6 +156,6 @@ def test_a_credential_that_everybody_can_read_is_a_warning(folder: Path) -> None
 
     finding = look(folder)
 
-    assert finding.verdict is Verdict.WARNING
+    assert finding.status is CheckStatus.WARNING
     assert finding.detail == f"everybody can read {folder}/slack_app_token"
     assert finding.remedy == f"chmod 600 {folder}/slack_app_token"

@@ -122,7 +122,7 @@ def test_where_neither_is_near_the_last_offset_stays() -> None:
     machine.hear(AWS, off=APART_MAX + 2)
 
     assert 0 <= behind(machine) <= 1
-    assert "the time goes on as before" in machine.clock.trouble
+    assert "the time continues as before" in machine.clock.trouble
 
 
 def test_one_server_whose_clock_is_wrong_changes_nothing() -> None:

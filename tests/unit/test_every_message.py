@@ -32,7 +32,7 @@ from bot.slack.render.question import notice_message, question_message, reminder
 from bot.slack.render.rich_text import literal, quote, sentence
 from bot.triage.answer_rules import Refusal, Unfinished
 from bot.triage.assignments import Assignment, AssignmentKind
-from bot.triage.inquiry import Inquired, Inquiry
+from bot.triage.inquiry import Inquiry, InquiryNote
 from bot.triage.listing import Listed
 from bot.triage.model import (
     Choice,
@@ -124,7 +124,9 @@ def messages_about(question: Question) -> Iterator[dict[str, Any]]:
     if question.standing:
         report = report_on(question, question, at=NOON, policy=POLICY, comment=question.note)
         events += [report, replace(report, comment=""), replace(report, comment="", retracted=True)]
-        inquired = Inquired(text=question.request.summary, slack_id=slack_id, slack_name=question.slack_name)
+        inquired = InquiryNote(
+            text=question.request.summary, slack_id=slack_id, slack_name=question.slack_name
+        )
         events += [replace(report, comment="", inquiry=inquired), replace(report, in_reply_to=1)]
         events += [replace(report, comment="", in_reply_to=1)]
         inquiry = inquiry_about(question)

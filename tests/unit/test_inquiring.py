@@ -68,7 +68,7 @@ class Scene(ServiceHarness):
         while True:
             for _ in range(5):
                 for inquiry in await self.store.due_inquiries(self.clock(), limit=10):
-                    await self.inquirer.go_on(inquiry)
+                    await self.inquirer.advance(inquiry)
             due = [each.due_at for each in self.store.inquiries.values() if each.due_at]
             coming = [moment for moment in due if moment > self.clock()]
             if not coming or min(coming) > end:
@@ -164,9 +164,9 @@ async def test_two_workers_post_it_once(scene: Scene) -> None:
     await scene.ask_back()
     inquiry = await scene.inquiry()
 
-    await scene.inquirer.go_on(inquiry)
+    await scene.inquirer.advance(inquiry)
     scene.restart()
-    await scene.inquirer.go_on(inquiry)
+    await scene.inquirer.advance(inquiry)
 
     assert len(scene.posts) == 1
 

@@ -14,7 +14,7 @@ from bot.triage.answer_rules import Refusal
 from bot.triage.asking_rules import new_ref
 from bot.triage.assignments import CardClick
 from bot.triage.inquiry import Delivery, Inquiry, Reply
-from bot.triage.inquiry_rules import INQUIRIES_MAX, INQUIRY_LENGTH_MAX, REPLIES_MAX, Wanted
+from bot.triage.inquiry_rules import INQUIRIES_MAX, INQUIRY_LENGTH_MAX, REPLIES_MAX, InquiryDraft
 from bot.triage.model import Choice, Question, State, Step
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
@@ -59,7 +59,7 @@ def ask(
     text: str = "Which laptop?",
     **changes: Any,
 ) -> Step | Refusal | None:
-    wanted = Wanted(text=text, secret=f"{len(known) + 10:032x}")
+    wanted = InquiryDraft(text=text, secret=f"{len(known) + 10:032x}")
     return inquiry_rules.ask_back(question, known, a_click(**changes), wanted, POLICY)
 
 

@@ -21,7 +21,7 @@ from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal
 from bot.triage.asking_rules import accept
 from bot.triage.factor import CODE_LETTERS, Push, Verdict
-from bot.triage.factor_rules import Ticket, start_attempt
+from bot.triage.factor_rules import ProofContext, start_attempt
 from bot.triage.model import Answer, Choice, MessageRef, Note, Shown, State, Work
 from bot.triage.outcomes import OUTCOMES, Outcome, Status
 from bot.triage.people import PeopleRules
@@ -521,7 +521,7 @@ def test_the_time_to_answer_of_a_question_that_a_yes_proves_to_be_asked_is_not_t
     click = Answer(
         ref="ref", choice=Choice.YES, slack_id=ADA, same_workspace=True, message_ref=place, at=NOON
     )
-    ticket = Ticket(subject="ada@example.com", code="CODE23", last=None, lag=timedelta(seconds=2))
+    ticket = ProofContext(subject="ada@example.com", code="CODE23", last=None, lag=timedelta(seconds=2))
 
     step = start_attempt(question, click, ticket, REQUIRED)
 

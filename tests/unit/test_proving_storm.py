@@ -12,7 +12,7 @@ from proving_storm import Storm, judge
 from scripted_factor import ScriptedFactor
 
 from bot.triage import answer_rules, factor_rules, proving
-from bot.triage.factor import Polled, Verdict
+from bot.triage.factor import PollResult, Verdict
 
 SEEDS = range(effort(40, 1000))
 
@@ -31,7 +31,7 @@ def test_in_no_storm_is_a_promise_broken(seed: int) -> None:
 def _believe_anybody() -> Mapping[tuple[Any, str], Any]:
     poll = ScriptedFactor.poll
 
-    async def careless(factor: ScriptedFactor, push_id: str, subject: str) -> Polled:
+    async def careless(factor: ScriptedFactor, push_id: str, subject: str) -> PollResult:
         polled = await poll(factor, push_id, subject)
         is_other = polled.verdict is Verdict.OTHER_PERSON
         return replace(polled, verdict=Verdict.APPROVED) if is_other else polled
@@ -50,7 +50,7 @@ def _take_unavailable_for_approved() -> Mapping[tuple[Any, str], Any]:
 
 
 def _push_again() -> Mapping[tuple[Any, str], Any]:
-    return {(factor_rules, "lose"): factor_rules.take_back}
+    return {(factor_rules, "lose"): factor_rules.record_not_sent}
 
 
 def _count_a_proof_after_another_answer() -> Mapping[tuple[Any, str], Any]:

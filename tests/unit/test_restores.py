@@ -468,7 +468,7 @@ async def test_thread_lines_go_on_after_a_gap_in_the_sequences(harness: Restored
 def test_the_window_begins_before_the_backups_last_commit(
     earlier: Restore | None, written_at: Any, since: Any
 ) -> None:
-    assert restore_rules.widen(earlier, written_at, RESTORED) == Restore(since=since, until=RESTORED)
+    assert restore_rules.restore_window(earlier, written_at, RESTORED) == Restore(since=since, until=RESTORED)
 
 
 # Reports that waited in the backup

@@ -17,7 +17,7 @@ from bot.triage.assignments import CardClick
 from bot.triage.event_kinds import EventKind
 from bot.triage.factor import Attempt, Verdict
 from bot.triage.inquiry import Inquiry, Reply
-from bot.triage.inquiry_rules import Wanted
+from bot.triage.inquiry_rules import InquiryDraft
 from bot.triage.model import (
     Choice,
     Note,
@@ -167,7 +167,9 @@ STEPS: list[tuple[Question | None, object, str, dict[str, Any]]] = [
     (ASKED, refuse(ASKED), "refused", {"by": "U0EVE", "reason": "other_person"}),
     (
         ANSWERED_BACK,
-        inquiry_rules.ask_back(ANSWERED_BACK, (), ASKING, Wanted(text="Which?", secret="1" * 32), POLICY),
+        inquiry_rules.ask_back(
+            ANSWERED_BACK, (), ASKING, InquiryDraft(text="Which?", secret="1" * 32), POLICY
+        ),
         "askedBack",
         {"by": "U0GRACE", "n": 1, "outcome": "no", "sequence": 1},
     ),

@@ -243,4 +243,4 @@ async def test_a_restore_after_which_nothing_more_was_reported_is_a_gap() -> Non
     result = verify_export(await exported(store))
 
     assert result.faults == []
-    assert result.gaps == ["alert 'alert' goes on with report 100"]
+    assert result.gaps == ["alert 'alert' continues with report 100"]

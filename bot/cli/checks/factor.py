@@ -1,4 +1,4 @@
-"""Checks the second factor: discovery, keys and clock of its provider; and on request one real proof."""
+"""Checks the second factor: its provider, and on request a real proof."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
-from bot.cli.checks.findings import Finding, is_sound
-from bot.cli.checks.findings import Verdict as Severity
+from bot.cli.checks.findings import CheckStatus, Finding, is_sound
 from bot.cli.checks.machine import check_clock
 from bot.cli.checks.settings import check_settings
 from bot.clock import Clock, utc_now
@@ -19,8 +18,8 @@ from bot.settings.alerts import load_alert_policies
 from bot.settings.people import load_people_rules
 from bot.settings.proxies import is_proxy_variable
 from bot.settings.settings import Settings
-from bot.triage.factor import Polled, Push, Verdict, draw_code
-from bot.triage.factor_rules import ASKED_FOR, LASTS_MAX
+from bot.triage.factor import PollResult, Push, Verdict, draw_code
+from bot.triage.factor_rules import POLL_GRACE, PUSH_LIFETIME_MAX
 from bot.triage.policy import Factor
 from bot.worker.second_factor import make_client, open_ciba
 
@@ -31,23 +30,23 @@ PROOF = "proof"
 _NETWORK = (
     "check FACTOR_ISSUER, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; SSL_CERT_FILE for a private CA)"
 )
-_PROVIDER = "correct the client at the provider: it must offer CIBA in poll mode and a client for this bot"
+_PROVIDER = "correct this at the provider: it must offer CIBA in poll mode, and have a client for this bot"
 
-_MOST = f"{LASTS_MAX.total_seconds():.0f}"
+_MOST = f"{PUSH_LIFETIME_MAX.total_seconds():.0f}"
 _SHORTEN = f"let requests of this client expire after at most {_MOST} s at the provider"
 
-#: What a proof that failed needs.
+#: The remedies for a proof that failed.
 _REMEDIES = {
     Verdict.REFUSED: "the person refused on their device: there is nothing to correct",
     Verdict.FRAUD: "the person reported a fraud: find out whether they expected this check",
-    Verdict.TIMED_OUT: "the person did nothing: ask them to have their device at hand, and try again",
+    Verdict.TIMED_OUT: "the person did not respond: ask them to have their device at hand, and try again",
     Verdict.LOST: _PROVIDER,
-    Verdict.UNAVAILABLE: "correct that at the provider, or change FACTOR_SUBJECT_CLAIM and FACTOR_SCOPE",
+    Verdict.UNAVAILABLE: "correct this at the provider, or change FACTOR_SUBJECT_CLAIM and FACTOR_SCOPE",
 }
 
 
 async def check_factor(settings: Settings) -> Sequence[Finding]:
-    """Judge the provider; nothing where none is set and none is needed. Raises nothing."""
+    """Judge the provider; no findings if none is set and none is needed. Raises nothing."""
     needed = _list_labels(settings)
     if not settings.factor_issuer and not needed:
         return []
@@ -74,17 +73,17 @@ async def _check_provider(factor: Ciba) -> Sequence[Finding]:
         keys = await factor.keys()
     except TriageBotError as error:
         return [found, Finding.failed(KEYS, str(error), _PROVIDER), *clock]
-    return [found, Finding.ok(KEYS, f"{len(keys.keys)}, of {factor.name}"), *clock]
+    return [found, Finding.ok(KEYS, f"{len(keys.keys)} of {factor.name}"), *clock]
 
 
 async def check_proof(settings: Settings, address: str, tell: Callable[[str], None]) -> Sequence[Finding]:
-    """Let the person with this address prove something once; `tell` says how. Raises nothing.
+    """Ask the person with this address for one real proof; `tell` says what they have to do. Raises nothing.
 
-    What is wrong with the settings comes first; a wrong one that this needs leaves the proof out.
+    Problems of the settings come first. If one of them concerns the proof, it is skipped.
     """
     of_settings = [each for each in check_settings(settings) if _concerns_factor(each)]
     if not is_sound(of_settings):
-        wrong = [each.subject for each in of_settings if each.verdict is Severity.FAILED]
+        wrong = [each.subject for each in of_settings if each.status is CheckStatus.FAILED]
         return [*of_settings, Finding.skipped(PROOF, *wrong)]
     return [*of_settings, await _prove(settings, address, tell)]
 
@@ -102,8 +101,8 @@ async def _prove(settings: Settings, address: str, tell: Callable[[str], None]) 
             factor = await open_ciba(client, ssl.create_default_context(), stack, Clock())
             code = draw_code()
             push = await factor.push(subject, code)
-            if push.lasts > LASTS_MAX:
-                detail = f"{factor.name} lets a push last {push.lasts.total_seconds():,.0f} s"
+            if push.lifetime > PUSH_LIFETIME_MAX:
+                detail = f"{factor.name} lets a push last {push.lifetime.total_seconds():,.0f} s"
                 return Finding.failed(
                     PROOF, f"{detail}, and the worker accepts none over {_MOST} s", _SHORTEN
                 )
@@ -119,10 +118,10 @@ async def _prove(settings: Settings, address: str, tell: Callable[[str], None]) 
         return Finding.failed(PROOF, str(error), remedy)
 
 
-async def _wait_for(factor: Ciba, push: Push, subject: str) -> Polled:
-    """Poll until the provider says what became of a push, or the push must be dead."""
-    interval, left = push.interval, min(push.lasts, LASTS_MAX) + ASKED_FOR
-    polled = Polled(verdict=Verdict.UNAVAILABLE, detail="the provider cannot be reached any more")
+async def _wait_for(factor: Ciba, push: Push, subject: str) -> PollResult:
+    """Poll until the provider gives the result of a push, or the push must have expired."""
+    interval, left = push.interval, min(push.lifetime, PUSH_LIFETIME_MAX) + POLL_GRACE
+    polled = PollResult(verdict=Verdict.UNAVAILABLE, detail="the provider cannot be reached any more")
     while left > timedelta(0):
         await asyncio.sleep(interval.total_seconds())
         left -= interval
@@ -136,7 +135,7 @@ async def _wait_for(factor: Ciba, push: Push, subject: str) -> Polled:
     return polled
 
 
-def _judge(polled: Polled, client: Client, address: str, subject: str) -> Finding:
+def _judge(polled: PollResult, client: Client, address: str, subject: str) -> Finding:
     if polled.verdict is Verdict.APPROVED:
         return Finding.ok(PROOF, f"given by {polled.who}, the provider's name for {address}")
     if polled.verdict is Verdict.OTHER_PERSON:
@@ -152,7 +151,7 @@ def _judge(polled: Polled, client: Client, address: str, subject: str) -> Findin
 
 
 def _list_labels(settings: Settings) -> Sequence[str]:
-    """Return the kinds of alerts that need a proof; none if alerts.toml is wrong: another check says so."""
+    """Return the labels that need a proof; none if alerts.toml is invalid, which another check reports."""
     try:
         alerts = load_alert_policies(settings.config_dir)
     except ConfigError:

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.cli.checks import factor, slack, sqs, texts
 from bot.cli.checks import sqlite as store
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.cli.checks.machine import check_credentials, check_name_servers
 from bot.cli.checks.settings import PEOPLE, WORDING, check_people, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
@@ -25,7 +25,7 @@ from bot.slack.client import open_session, web_client
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
-#: The time limit of each check. They run concurrently, but for the texts, which need the bot token: so the
+#: The time limit of each check. They run concurrently, except for those that need the bot token first: so the
 #: command takes about twice as long at most.
 PATIENCE = timedelta(seconds=10)
 
@@ -53,8 +53,8 @@ class _Checkup:
         self._patience = patience
         self._is_deep = deep
         self.of_settings = list(check_settings(settings))
-        self._faulty = {each.subject for each in self.of_settings if each.verdict is Verdict.FAILED}
-        #: The wrong ones: until they are corrected, no check reaches the network as the worker does.
+        self._faulty = {each.subject for each in self.of_settings if each.status is CheckStatus.FAILED}
+        #: The wrong proxy variables. With them no check would reach the network as the worker does.
         self._proxies = tuple(sorted(filter(is_proxy_variable, self._faulty)))
 
     def check_wording(self) -> Sequence[Finding]:
@@ -73,7 +73,7 @@ class _Checkup:
                 self._run_check(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", *needs)),
                 self._run_check(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", *needs)),
             )
-            is_known = findings[0].verdict is Verdict.OK
+            is_known = findings[0].status is CheckStatus.OK
             return [
                 *findings,
                 *await self._check_responders(client, is_known=is_known),
@@ -98,7 +98,7 @@ class _Checkup:
         wrong = [name for name in self._faulty if name.startswith("FACTOR_")]
         needs = ("CONFIG_DIR", *sorted(wrong), *self._proxies)
         if not (self._settings.factor_issuer or wrong) and self._faulty.intersection(needs):
-            return []  # it is not used, as far as anybody knows
+            return []  # as far as is known, it is not used
         return await self._run_check(
             factor.SUBJECT, partial(factor.check_factor, self._settings), needs=needs
         )

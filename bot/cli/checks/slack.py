@@ -98,7 +98,7 @@ async def check_bot_token(client: AsyncWebClient) -> Sequence[Finding]:
 
 
 async def check_responders(client: AsyncWebClient, responders: Collection[str]) -> Sequence[Finding]:
-    """Ask Slack about each of those who may act on the cards. Raises nothing."""
+    """Ask Slack about everybody in RESPONDERS. Raises nothing."""
     problems = []
     for slack_id in sorted(responders):
         try:
@@ -110,19 +110,19 @@ async def check_responders(client: AsyncWebClient, responders: Collection[str]) 
         else:
             problems += [f"{slack_id} ({what})" for what in _unfit(user)]
     if problems:
-        detail = f"nobody can hand an alert over to {', '.join(problems)}"
+        detail = f"no alert can be handed over to {', '.join(problems)}"
         return [Finding.warning(RESPONDERS, detail, _CORRECT_RESPONDERS)]
     return [Finding.ok(RESPONDERS, f"{len(responders)} known to Slack")]
 
 
 def _unfit(user: object) -> Sequence[str]:
-    """Return why this person can take over no alert, by Slack's description of them; [] if they can."""
+    """Return why no alert can be handed over to this person, given Slack's data about them; [] if it can."""
     facts: Mapping[str, object] = user if isinstance(user, dict) else {}
     marks = {
         "deleted": "deactivated",
         "is_bot": "a bot",
         "is_restricted": "a guest",
-        "is_stranger": "from elsewhere",
+        "is_stranger": "from another organisation",
     }
     return [what for mark, what in marks.items() if facts.get(mark)][:1]
 
@@ -140,7 +140,7 @@ async def check_app_token(
     if not _names_host(url):
         detail = "Slack's answer to apps.connections.open has no URL"
         return [Finding.failed(APP_TOKEN, detail, _NETWORK)]
-    return [Finding.ok(APP_TOKEN, "good for Socket Mode"), await check_host(session, url)]
+    return [Finding.ok(APP_TOKEN, "valid for Socket Mode"), await check_host(session, url)]
 
 
 async def check_host(session: aiohttp.ClientSession, url: str) -> Finding:
@@ -160,7 +160,7 @@ async def check_host(session: aiohttp.ClientSession, url: str) -> Finding:
         remedy = _REACH_HOST.format(host=parts.netloc)
         return Finding.failed(HOST, f"{parts.netloc} cannot be reached ({_reason(error)})", remedy)
     except (aiohttp.ClientError, OSError):
-        pass  # the host was reached, and that is all we want to know
+        pass  # the host was reached, which is all that is checked here
     how = "TLS" if parts.scheme == "wss" else "no TLS, a stand-in"
     return Finding.ok(HOST, f"{parts.netloc} answers ({how}; not connected)")
 

@@ -13,7 +13,13 @@ from bot.cli.checks.findings import Finding
 from bot.errors import StoreUnusable
 from bot.store.address import is_shared, store_path
 from bot.store.sqlite.head import head_path
-from bot.store.sqlite.opening import CHECKED_TABLES, SCHEMA_VERSION, foreign_log_refusal, look_at, refusal_of
+from bot.store.sqlite.opening import (
+    CHECKED_TABLES,
+    SCHEMA_VERSION,
+    foreign_log_refusal,
+    inspect_file,
+    refusal_of,
+)
 
 SUBJECT = "store"
 DISK = "store's disk"
@@ -52,7 +58,7 @@ def held_by_worker_finding(url: str, trouble: str, *, is_replaced: bool = False)
     path = store_path(url)
     if is_replaced:
         remedy = (
-            f"the worker ends once it has written {path.name}.rescue beside it: put that in its place, and"
+            f"the worker ends once it has written {path.name}.rescue next to it: put that in its place, and"
             " start once with `triage-bot run --restored`"
         )
         return Finding.failed(SUBJECT, f"{path}: {trouble}", remedy)
@@ -118,15 +124,15 @@ def _doubt_finding(path: Path, doubt: str) -> Finding:
 
 def _judge_file(path: Path, *, deep: bool) -> Finding:
     try:
-        found = look_at(path, tables=() if deep else CHECKED_TABLES, always=True)
+        found = inspect_file(path, tables=() if deep else CHECKED_TABLES, always=True)
     except StoreUnusable as error:
         return _finding_of(str(error))
     except (sqlite3.Error, OSError) as error:
         return _explain_unreadable(path, error)
     if found.has_foreign_log:
         return _finding_of(foreign_log_refusal(path))
-    if found.verdict:
-        return _corrupt_finding(path, found.verdict)
+    if found.corruption:
+        return _corrupt_finding(path, found.corruption)
     if found.doubt:
         return _finding_of(refusal_of(path, found.doubt))
     return Finding.ok(SUBJECT, f"{path}{_describe(path, found.version, deep=deep)}")
@@ -135,14 +141,16 @@ def _judge_file(path: Path, *, deep: bool) -> Finding:
 def check_copy(subject: str, copy: Path, *, of: Path) -> Finding:
     """Judge every part of a store by a copy of it, page by page."""
     try:
-        verdict = look_at(copy, tables=(), always=True).verdict
+        corruption = inspect_file(copy, tables=(), always=True).corruption
     except (StoreUnusable, sqlite3.Error) as error:
-        verdict = str(error)
-    return _corrupt_finding(of, verdict, subject) if verdict else Finding.ok(subject, f"{of} is intact")
+        corruption = str(error)
+    return _corrupt_finding(of, corruption, subject) if corruption else Finding.ok(subject, f"{of} is intact")
 
 
-def _corrupt_finding(path: Path, verdict: str, subject: str = SUBJECT) -> Finding:
-    return Finding.failed(subject, f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md")
+def _corrupt_finding(path: Path, corruption: str, subject: str = SUBJECT) -> Finding:
+    return Finding.failed(
+        subject, f"{path} is corrupt ({corruption})", "restore a backup: see docs/operate.md"
+    )
 
 
 def _finding_of(refusal: str) -> Finding:

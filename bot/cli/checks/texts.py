@@ -1,4 +1,4 @@
-"""Asks Slack whether it accepts each message, window and Home as the site words them."""
+"""Asks Slack whether it accepts each message, window and Home with the texts of this site."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import CheckStatus, Finding
 from bot.errors import ConfigError, TriageBotError
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
@@ -22,10 +22,10 @@ from bot.slack.render.samples import Sample, samples_of
 
 TEXTS = "texts in Slack"
 
-#: The most calls of one check: Slack has a special limit for this method, and does not say which.
+#: The most calls of one check: Slack has a special rate limit for this method, and does not publish it.
 CALLS_MAX = 50
 
-#: The codes with which Slack says that it would not accept what it was asked about.
+#: The codes by which Slack says that it would not accept a sample.
 _FAULTS = frozenset({"invalid_blocks", "invalid_message", "invalid_view"})
 
 
@@ -41,7 +41,7 @@ async def check_texts(
     except ConfigError:
         return [Finding.skipped(TEXTS, "the wording")]
     faults: dict[str, Finding] = {}  #: by what they say: many templates share a text
-    asked, why = 0, f"{CALLS_MAX} are the most of one check"
+    asked, why = 0, f"one check asks about {CALLS_MAX} at most"
     try:
         async with asyncio.timeout(patience.total_seconds()):
             for sample in samples[:CALLS_MAX]:
@@ -55,16 +55,16 @@ async def check_texts(
     findings = list(faults.values())
     if asked and not findings:
         findings.append(
-            Finding.ok(TEXTS, f"Slack takes all {asked} messages, windows and Homes it was asked about")
+            Finding.ok(TEXTS, f"Slack accepts all {asked} messages, windows and Homes it was asked about")
         )
     if missed := len(samples) - asked:
         detail = f"not checked: {missed} of {len(samples)} messages, windows and Homes ({why})"
-        findings.append(Finding(subject=TEXTS, verdict=Verdict.SKIPPED, detail=detail))
+        findings.append(Finding(subject=TEXTS, status=CheckStatus.SKIPPED, detail=detail))
     return findings
 
 
 async def _find_faults(client: AsyncWebClient, sample: Sample) -> Sequence[Mapping[str, Any]]:
-    """Return what Slack finds wrong with a sample. Raises the error of a call that says nothing of it."""
+    """Return what Slack finds wrong with a sample. Raises the error of a call that does not say."""
     try:
         await client.api_call("blocks.validate", json={sample.kind: json.dumps(sample.content)})
     except Exception as error:
@@ -83,7 +83,9 @@ def _explain(faults: Sequence[Mapping[str, Any]], sample: Sample, folder: Path |
         place = sample.place_of(read_name(fault.get("pointer")))
         where = f"{_path_of(place.file, folder)}: {place}" if place else sample.name
         detail = f"{where} is refused: Slack says {says}"
-        yield Finding.failed(TEXTS, detail, "change this text so that Slack takes it with the longest values")
+        yield Finding.failed(
+            TEXTS, detail, "change this text so that Slack accepts it with the longest values"
+        )
 
 
 def _path_of(file: str, folder: Path | None) -> str:

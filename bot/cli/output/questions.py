@@ -247,7 +247,7 @@ def _indent_json(body: str) -> Iterator[str]:
 
 
 def _trail_section(view: View) -> Iterator[str]:
-    """Yield the events of the trail, a line each, and where its chain is broken."""
+    """Yield one line for each event of the trail, and for each break of its chain."""
     if view["events"] or view["breaks"]:
         yield "Trail"
     for event in view["events"]:

@@ -13,7 +13,7 @@ _WHY_GAP = "the store was restored, or a release that keeps no trail has worked 
 
 
 def render_verification(result: Verification) -> str:
-    """Return what is wrong with an export, a line each, and what it holds."""
+    """Return one line for each fault and gap of an export, and one with what it contains."""
     return "\n".join(map(make_printable, _lines_of(result)))
 
 

@@ -9,7 +9,7 @@ from bot.slack.render.card import CardLinks, join_lines
 from bot.slack.render.marks import line_metadata
 from bot.slack.render.rich_text import as_text, date, fill, literal, quote, sentence
 from bot.slack.render.text import shorten, to_line
-from bot.triage.place_rules import FURTHER_KINDS
+from bot.triage.place_rules import OTHER_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ TAKE_ALL_ACTION = "take-all"
 
 #: Characters of each list on the card, and the most kinds of alert that it names.
 LIST_MAX = 2500
-KINDS_MAX = 20
+LABELS_MAX = 20
 
 
 def line_message(line: Question, wording: Wording) -> dict[str, Any]:
@@ -61,10 +61,10 @@ def burst_card(places: Places, wording: Wording, policy: Policy, links: CardLink
 def _facts(burst: Burst, wording: Wording, policy: Policy) -> Iterator[tuple[str, Sequence[Element]]]:
     words = wording["burst"]
     yield words["since"], [date(burst.since, policy.default_zone)]
-    named = [each for each in burst.kinds.items() if each[0] != FURTHER_KINDS]
+    named = [each for each in burst.kinds.items() if each[0] != OTHER_LABELS]
     ranked = sorted(named, key=lambda each: (-each[1], each[0]))
-    kinds = ", ".join(f"{to_line(label)} ({count})" for label, count in ranked[:KINDS_MAX])
-    more = f", {wording['text']['cut']}" if len(burst.kinds) > len(ranked[:KINDS_MAX]) else ""
+    kinds = ", ".join(f"{to_line(label)} ({count})" for label, count in ranked[:LABELS_MAX])
+    more = f", {wording['text']['cut']}" if len(burst.kinds) > len(ranked[:LABELS_MAX]) else ""
     if kinds:
         yield words["kinds"], [literal(shorten(kinds + more, LIST_MAX, mark=wording["text"]["cut"]))]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bot.slack.render.blocks import Block
     from bot.slack.render.templates import Wording
     from bot.triage.assignments import CardClick
-    from bot.triage.inquiry import Inquired, Inquiry
+    from bot.triage.inquiry import Inquiry, InquiryNote
     from bot.triage.model import Question
     from bot.triage.policy import Policy
 
@@ -81,7 +81,7 @@ def thanks_view(wording: Wording) -> dict[str, Any]:
     }
 
 
-def quote_inquiry(inquiry: Inquiry | Inquired, wording: Wording) -> Block:
+def quote_inquiry(inquiry: Inquiry | InquiryNote, wording: Wording) -> Block:
     """Return what is asked, literally, as somebody's words."""
     marks = wording["text"]
     text = shorten(inquiry.text, INQUIRY_LENGTH_MAX, mark=marks["cut"], empty=marks["empty"])

@@ -54,7 +54,7 @@ def literal(text: str, *styles: str) -> Element:
 
 
 def link(url: str, label: str) -> Element:
-    """Return a link to an https address of ours."""
+    """Return a link to a configured https address."""
     return {"type": "link", "url": url, "text": label}
 
 

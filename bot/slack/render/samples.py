@@ -23,7 +23,7 @@ from bot.triage.answer_rules import NOTE_LENGTH_MAX, Refusal, Unfinished
 from bot.triage.asking_rules import SUMMARY_KEPT_MAX
 from bot.triage.assignments import Assignment, AssignmentKind, CardClick
 from bot.triage.factor_rules import ATTEMPTS_MAX
-from bot.triage.inquiry import Inquired, Inquiry
+from bot.triage.inquiry import Inquiry, InquiryNote
 from bot.triage.inquiry_rules import INQUIRY_LENGTH_MAX
 from bot.triage.listing import Listed
 from bot.triage.model import (
@@ -187,7 +187,7 @@ def _draw_cards(wording: Wording, policy: Policy) -> Iterator[_Drawn]:
     assigned += [Assignment(kind=AssignmentKind.RELEASED, by="", by_name="", at=_MOMENT)]
     notes = replace(report, comment=_long(NOTE_LENGTH_MAX))
     back = replace(report, retracted=True, said=Choice.YES)
-    inquired = Inquired(text=_long(INQUIRY_LENGTH_MAX), slack_id="U0123456789", slack_name=_long(80))
+    inquired = InquiryNote(text=_long(INQUIRY_LENGTH_MAX), slack_id="U0123456789", slack_name=_long(80))
     asked_back = [replace(report, inquiry=inquired), replace(notes, in_reply_to=1)]
     failed = replace(report, in_reply_to=1, reason=_long(255))
     events: list[Report | Assignment] = [report, notes, back, *assigned, *asked_back, failed]

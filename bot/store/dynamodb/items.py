@@ -41,12 +41,13 @@ from bot.triage.outcomes import FACTOR_REASONS, Outcome, Reason
 #: The sort key of a question.
 QUESTION = "question"
 
-#: The sort key of what version 3 of the store has added to a question: an item of its own, because workers of
-#: version 2 write whole items. It carries its question's secret, for it may outlive one that they remove.
+#: The sort key of the addition: what version 3 of the store added to a question. It is a separate item,
+#: because workers of version 2 write whole items. It carries the question's secret: it may outlive a question
+#: that they remove.
 ADDITION = "addition"
 
-#: The sort key of who has an alert on the security team: an item of its own, so that the index `person` leads
-#: from them to the question, as it leads from the person asked.
+#: The sort key of who on the security team has an alert: a separate item, so that the index `person` leads
+#: from them to the question, as it does from the person asked.
 TAKING = "taking"
 
 #: The prefix of the sort keys of reports. Six digits follow, so that they sort in order.
@@ -76,8 +77,8 @@ ATTEMPT = "attempt"
 #: The prefix of the sort keys of inquiries. Two digits follow, so that they sort.
 INQUIRY = "inquiry#"
 
-#: How `unproven` is stored: an outcome that it lacks would stop a worker of the previous release entirely.
-#: No other question has ended so with one of `FACTOR_REASONS`.
+#: How `unproven` is stored, since a worker of the previous release would stop at an outcome that it does not
+#: know. It is recognised by the reason: only `unproven` has one of `FACTOR_REASONS`.
 UNPROVEN_AS = Outcome.UNDELIVERABLE
 
 #: … and of questions in the index `listed`.
@@ -101,7 +102,7 @@ PARKED_AT = "pa"
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """Return a table written as `column:attribute`, separated by spaces."""
+    """Return the mapping written as `column:attribute`, separated by spaces."""
     return dict(pair.split(":") for pair in text.split())
 
 
@@ -212,7 +213,7 @@ def conversation_key(slack_id: str) -> Item:
 
 
 def read_item(slack_id: str, read_at: int) -> Item:
-    """Return that a person's conversation was read then (microseconds since 1970) as an item."""
+    """Return the item that records when a person's conversation was read (microseconds since 1970)."""
     return conversation_key(slack_id) | {READ_AT: read_at}
 
 
@@ -237,7 +238,7 @@ def attempt_item_key(subject: str) -> Item:
 
 
 def attempt_item(attempt: Attempt) -> Item:
-    """Return an attempt as its item, and while it is not over in the index `due`."""
+    """Return an attempt as its item, with the key of the index `due` until it is over."""
     item = attempt_item_key(attempt.subject) | _to_attributes(attempt_row(attempt), _ATTEMPT)
     if attempt.due_at is None:
         return item
@@ -256,7 +257,7 @@ def inquiry_key(key: str, number: int) -> Item:
 
 
 def inquiry_item(inquiry: Inquiry) -> Item:
-    """Return an inquiry as its item, and while somebody must go on with it in the index `due`."""
+    """Return an inquiry as its item, with the key of the index `due` while work on it is left."""
     item = inquiry_key(inquiry.key, inquiry.number) | _to_attributes(inquiry_row(inquiry), _INQUIRY)
     if inquiry.due_at is None:
         return item
@@ -329,7 +330,7 @@ def question_item(question: Question) -> Item:
 
 
 def has_addition(question: Question) -> bool:
-    """Whether anything of a question stands in its addition."""
+    """Whether a question needs an addition."""
     return bool(added_row(question))
 
 
@@ -348,7 +349,7 @@ def addition_item(question: Question) -> Item:
 
 
 def taking_item(question: Question) -> Item:
-    """Return who has a question's alert as its item; nobody finds it once nobody has."""
+    """Return who has a question's alert as an item, with no key of an index if nobody has it."""
     item = taking_key(key_of(question))
     if not question.taken_by:
         return item

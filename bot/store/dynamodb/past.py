@@ -1,4 +1,4 @@
-"""The item by which a table is recognised: a recovered copy has another ARN or another time of creation."""
+"""The item that identifies a table: a recovered copy has another ARN or another time of creation."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _ARN, _CREATED, _RESTORED_AT, _BACKUP = "arn", "created", "restored_at", "backup
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableIdentity:
-    """What a table is known by: its ARN, and when it was created, as ISO 8601 in UTC."""
+    """What identifies a table: its ARN, and its time of creation as ISO 8601 in UTC."""
 
     arn: str
     created: str
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> TableIdentity:
-        """Read it from the response to DescribeTable."""
+        """Return the identity of a table from the response to DescribeTable."""
         created: datetime = described["CreationDateTime"]
         return cls(arn=str(described["TableArn"]), created=created.astimezone(UTC).isoformat())
 
     def item(self) -> Item:
-        """Return the attributes that keep it."""
+        """Return the attributes that store it."""
         return {_ARN: self.arn, _CREATED: self.created}
 
 
@@ -50,15 +50,15 @@ class TablePast:
         item = await self._table.get(_KEY)
         if doubt := self._judge(item):
             raise StoreUnusable(
-                f"the table {self._table.shown} is not what it was: {doubt}. If it was recovered to another"
-                " moment or copied, stop all other workers and start one with `triage-bot run --restored`: it"
+                f"the table {self._table.shown} is not what it was: {doubt}. If it was recovered from a"
+                " backup or copied, stop all other workers and start one with `triage-bot run --restored`: it"
                 " then looks in Slack before it asks"
             )
         if item is None:
             await self._table.put({**_KEY, **self._identity.item()}, NEW)
 
     async def restore(self, now: datetime) -> None:
-        """Give the table its own identity, and note when; what was written last is unknown."""
+        """Store the table's own identity and the time of the restore."""
         item = {**_KEY, **self._identity.item(), _RESTORED_AT: microseconds(now)}
         await self._table.call("put_item", Item=to_wire(item))
 
@@ -74,12 +74,12 @@ class TablePast:
 
 
 async def restored_at(table: Table) -> datetime | None:
-    """Return when `run --restored` was last used on the table; None if never. `StoreError`."""
+    """Return when `run --restored` was last used on the table; None: never. Raises `StoreError`."""
     item = await table.get(_KEY)
     found = item.get(_RESTORED_AT) if item else None
     return None if found is None else moment(int(found))
 
 
 async def mark_as_backup(table: Table) -> None:
-    """Note that the table's rows were copied from a backup. `StoreError`."""
+    """Record that the table's rows were copied from a backup. Raises `StoreError`."""
     await table.call("put_item", Item=to_wire({**_KEY, _BACKUP: 1}))

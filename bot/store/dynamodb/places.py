@@ -26,10 +26,10 @@ from bot.triage.places import Places, WaitingCount
 #: The sort key of a person's places.
 PLACES = "places"
 
-#: The partition, in the index `due`, of bursts that somebody must look at: they are few.
+#: The partition, in the index `due`, of bursts to look at. One is enough, because they are few.
 BURST = "burst#0"
 
-#: How the partition key of those that wait for a person's place begins.
+#: The prefix of the partition key of the entries that wait for a place of one person.
 _WAITING = "waiting#"
 
 _LABEL, _REF = "a", "r"
@@ -92,7 +92,7 @@ class PlaceItems:
             ExpressionAttributeValues={":places": value_to_wire(PLACES)},
             ConsistentRead=True,
         )
-        doubted = [restore_rules.doubt_line(_places_from(item), now) async for item in found]
+        doubted = [restore_rules.put_line_in_doubt(_places_from(item), now) async for item in found]
         return all([await self.save_places(each) for each in doubted if each is not None])
 
     def _guard_places(self, places: Places) -> tuple[Item, Condition]:
@@ -102,7 +102,7 @@ class PlaceItems:
 
 
 def places_item(places: Places) -> Item:
-    """Return a person's places as their item, and while there is a burst in the index `due`."""
+    """Return a person's places as an item, with the key of the index `due` while there is a burst."""
     row = places_row(places)
     kept: Item = {name: row[column] for column, name in _COLUMNS.items() if row[column] is not None}
     item = _places_key(places.person) | kept
@@ -122,7 +122,7 @@ def entry_of(question: Question) -> Item:
 
 
 def find_entries(change: Change) -> tuple[list[Item], list[Item]]:
-    """Return the entry that a change adds, and the key of the one that it removes, each if there is any."""
+    """Return the entry that a change adds, and the key of the one that it removes; None: none."""
     question, before, places = change.question, change.before, change.places
     was = before.waits_for if before else ""
     if question.waits_for:

@@ -1,6 +1,6 @@
-"""Items next to the questions of a table that wait for a worker to continue with them: proofs, inquiries.
+"""Items besides the questions of a table on which a worker has to continue: proofs and inquiries.
 
-Each item has a version of its own; a worker that wrote one needs no index to go on with it.
+Each item has its own version. The worker that wrote one needs no index to continue with it.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ class DynamoStore(SideItems, PlaceItems):
         self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
     ) -> None:
         """See `OpenStore`. Reads the whole table."""
-        restore = restore_rules.widen(await self.restored(), since, now)
+        restore = restore_rules.restore_window(await self.restored(), since, now)
         # First, so that a restore that breaks off half-way is known to the next process.
         await self._table.call("put_item", Item=to_wire(items.restore_item(restore)))
         async for row in self.all_questions():
@@ -201,7 +201,7 @@ class DynamoStore(SideItems, PlaceItems):
             ):
                 raise StoreError("another worker is using the restored table: stop it, then try again")
         async for inquiry in self.all_inquiries():
-            doubted = restore_rules.doubt_inquiry(inquiry, now)
+            doubted = restore_rules.put_inquiry_in_doubt(inquiry, now)
             if doubted is not None and not await self.save_inquiry(doubted):
                 raise StoreError("another worker is using the restored table: stop it, then try again")
         if not await self.doubt_lines(now):

@@ -121,7 +121,7 @@ class Copies:
         return any(_is_copy(copy, row) for copy in await self._read([found] if found else []))
 
     async def _read(self, found: Sequence[Item]) -> list[Copy]:
-        """Return the rows that items hold; what is none of an alert's is left out."""
+        """Return the rows of these items; items that belong to no alert are left out."""
         asked = [item for item in found if item[schema.SORT] == items.QUESTION]
         rows: list[tuple[Item, Row]] = []
         rows += zip(asked, await items.read_questions(self.table, asked), strict=True)

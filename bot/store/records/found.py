@@ -1,4 +1,4 @@
-"""Questions that were found in conversations after a restore, as they are stored: in JSON."""
+"""Converts questions that were found in conversations after a restore to JSON and back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def found_facts(found: FoundQuestion) -> str:
 
 
 def found_from(facts: str) -> FoundQuestion:
-    """Return the question that such a JSON text holds. `ValueError` for a word that this release lacks."""
+    """Return the question of such a JSON text.
+
+    Raises `ValueError` for a value that this release does not know.
+    """
     kept = json.loads(facts)
     request = kept.get("request")
     return FoundQuestion(

@@ -1,4 +1,4 @@
-"""Conversion of a person's places to a row and back. The places themselves are opaque JSON."""
+"""Converts a person's places to a row and back. The row keeps them in one column, as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def places_row(places: Places) -> dict[str, Any]:
         "slack_id": places.slack_id,
         "other_slack_id": places.other_slack_id,
         "slack_name": places.slack_name,
-        "held": [[each.ref, each.identifier, each.label, int(each.is_further)] for each in places.held],
+        "held": [[each.ref, each.identifier, each.label, int(each.is_extra)] for each in places.held],
         "burst": places.burst and _burst_facts(places.burst),
     }
     return {
@@ -53,8 +53,8 @@ def places_of(row: Mapping[str, Any]) -> Places:
     )
 
 
-def _place_from(ref: str, identifier: str, label: str, further: int) -> Place:
-    return Place(ref=ref, identifier=identifier, label=label, is_further=bool(further))
+def _place_from(ref: str, identifier: str, label: str, extra: int) -> Place:
+    return Place(ref=ref, identifier=identifier, label=label, is_extra=bool(extra))
 
 
 def _burst_facts(burst: Burst) -> dict[str, Any]:

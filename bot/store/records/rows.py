@@ -1,4 +1,4 @@
-"""Conversion of questions and reports to rows and back: the columns are those of `sqlite/schema.sql`."""
+"""Converts questions and reports to rows and back. The columns are those of `sqlite/schema.sql`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.triage.asking_rules import row_key
 from bot.triage.assignments import Assignment, AssignmentKind
 from bot.triage.event_kinds import EventKind
 from bot.triage.factor import Attempt, Proof
-from bot.triage.inquiry import Delivery, Inquired, Inquiry
+from bot.triage.inquiry import Delivery, Inquiry, InquiryNote
 from bot.triage.model import (
     Change,
     Choice,
@@ -32,21 +32,22 @@ from bot.triage.model import (
 from bot.triage.outcomes import Outcome
 from bot.triage.trail import UNKNOWN
 
-#: Stored moments count from here.
+#: Times are stored as microseconds since this moment.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-#: Columns that never change after the insert.
+#: Columns that never change after the row is inserted.
 FIXED = ("key", "secret", "identifier")
 
-#: Columns that change only when a valid request replaces an invalid one. The second half is of version 3.
+#: Columns that change only when a valid request replaces an invalid one. `_EVIDENCE` came with version 3.
 _ASKED_FOR = ("alert", "summary", "user", "confidence")
 _EVIDENCE = ("occurred_at", "facts", "left_out", "is_cut")
 
-#: Columns of versions 3 and 4 that a question has besides its request.
+#: Columns of versions 3 and 4 that do not come from the request.
 _OWN = ("note_keys", "found_by", "other_slack_id", "read_at", "is_unsure")
 
-#: Columns of versions 3 and 4. A table has them in an item of its own, which version 2 does not write.
+#: Columns of versions 3 and 4, with their defaults. A table has them in a separate item, which version 2 does
+#: not write.
 ADDED: Mapping[str, Any] = {
     "occurred_at": None,
     "facts": "",
@@ -65,8 +66,8 @@ _PLAIN = tuple(
     "refusals trail_hash report_hash proofs proof_code unreported waits_for card_secret".split()
 )
 
-#: Columns of versions 4, 6 and 7 that a question has. Like any other they are attributes of its item in a
-#: table, and a worker of the version before drops them there: what they hold is unknown where they are empty.
+#: Columns of versions 4 and 6, with their defaults. In a table they are attributes of the question's item,
+#: and a worker of an earlier version drops them: where they are missing, their values are unknown.
 LATER: Mapping[str, Any] = {
     "refusals": 0,
     "trail_hash": "",
@@ -83,7 +84,7 @@ LATER: Mapping[str, Any] = {
     "waited_since": None,
 }
 
-#: The texts of an assignment, as they are stored.
+#: The texts of an assignment, in the order in which they are stored.
 _ASSIGNMENT = ("by", "by_name", "to", "to_name", "key")
 
 _plain_of = itemgetter(*_PLAIN)
@@ -105,7 +106,7 @@ MUTABLE = tuple(
 #: All columns, in the table's order.
 COLUMNS = (*FIXED, *MUTABLE)
 
-#: Those that a save writes and a question has as they are called; its work follows from them.
+#: The columns of a save that are attributes of a question by the same name. `work` follows from them.
 _FIELDS = tuple(name for name in MUTABLE if name not in ("work", *_ASKED_FOR, *_EVIDENCE))
 _fields_of = itemgetter(*_FIELDS)
 
@@ -115,17 +116,17 @@ def microseconds(moment: datetime) -> int: ...
 @overload
 def microseconds(moment: datetime | None) -> int | None: ...
 def microseconds(moment: datetime | None) -> int | None:
-    """Return an aware moment as stored: whole microseconds since 1970-01-01 UTC."""
+    """Return an aware time as it is stored: whole microseconds since 1970-01-01 UTC."""
     return None if moment is None else (moment - EPOCH) // _MICROSECOND
 
 
 def moment(stored: int | None) -> datetime | None:
-    """Return a stored moment (microseconds since 1970) as an aware datetime in UTC."""
+    """Return a stored time (microseconds since 1970) as an aware datetime in UTC."""
     return None if stored is None else EPOCH + stored * _MICROSECOND
 
 
 def restore_of(since: int, until: int) -> Restore:
-    """Return the window of a restore from its two moments as stored."""
+    """Return the window of a restore from its two stored times."""
     return Restore(since=EPOCH + since * _MICROSECOND, until=EPOCH + until * _MICROSECOND)
 
 
@@ -137,8 +138,8 @@ def _write_assignments(assignments: Sequence[Assignment]) -> str:
     return json.dumps(told, separators=(",", ":")) if told else ""
 
 
-#: Columns whose stored form differs from the attribute. `str` turns members of an enum into plain strings:
-#: for any other type SQLite's driver first searches for an adapter, each time.
+#: How to store the columns whose stored form differs from the attribute. `str` turns enum members into plain
+#: strings: for any other type SQLite's driver searches for an adapter first, each time.
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TIMES, microseconds),
     **dict.fromkeys(("work", "standing", "said"), lambda value: str(value or "")),
@@ -172,7 +173,7 @@ def mutable_row(question: Question) -> dict[str, Any]:
 
 
 def added_row(question: Question) -> dict[str, Any]:
-    """Return the columns of versions 3 and 4 that say anything, with their stored values."""
+    """Return the columns of `ADDED` that differ from their defaults, with their stored values."""
     request = question.request
     if not any(getattr(question, name) for name in _OWN) and not any(
         getattr(request, name) for name in _EVIDENCE
@@ -227,7 +228,10 @@ def _as_written(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def question_of(row: Mapping[str, Any]) -> Question:
-    """Return the question a row holds. `ValueError` for a state or outcome that this release lacks."""
+    """Return the question of a row.
+
+    Raises `ValueError` for a state or outcome that this release does not know.
+    """
     request = TriageRequest(
         identifier=row["identifier"],
         alert=row["alert"],
@@ -268,7 +272,7 @@ def _read_choices(words: str) -> tuple[Choice, ...]:
     return tuple(Choice(word) for word in words.split())
 
 
-#: The facts stored with a report's body, and how each is read. Identifier and sequence are columns.
+#: The facts that are stored with a report's body, and how to read each. Identifier and sequence are columns.
 _FACTS: Mapping[str, Callable[[Any], Any]] = {
     "outcome": Outcome,
     "response": str,
@@ -287,7 +291,7 @@ _FACTS: Mapping[str, Callable[[Any], Any]] = {
     "retracted": bool,
     "comment": str,
     "proof": lambda kept: Proof(method=kept[0], provider=kept[1], at=EPOCH + kept[2] * _MICROSECOND),
-    "inquiry": lambda kept: Inquired(text=kept[0], slack_id=kept[1], slack_name=kept[2]),
+    "inquiry": lambda kept: InquiryNote(text=kept[0], slack_id=kept[1], slack_name=kept[2]),
     "in_reply_to": int,
 }
 
@@ -298,7 +302,7 @@ _write_facts = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def report_facts(report: Report | None) -> str:
-    """Return a report's facts as ASCII JSON, without the absent ones; "" if there is no report."""
+    """Return a report's facts as ASCII JSON, without absent ones; "" if there is no report."""
     if report is None:
         return ""
     values = {name: getattr(report, name) for name in _FACTS}
@@ -308,7 +312,7 @@ def report_facts(report: Report | None) -> str:
 def _fact_of(value: Any) -> Any:
     if isinstance(value, Proof):
         return [value.method, value.provider, microseconds(value.at)]
-    if isinstance(value, Inquired):
+    if isinstance(value, InquiryNote):
         return [value.text, value.slack_id, value.slack_name]
     return microseconds(value) if isinstance(value, datetime) else value
 
@@ -316,7 +320,7 @@ def _fact_of(value: Any) -> Any:
 def _report_from(facts: str, row: Mapping[str, Any]) -> Report | None:
     """Return a report from its stored facts; None if there are none or this release cannot read them.
 
-    A later release may know more outcomes; what it has written must be sent all the same.
+    A later release may know more outcomes; its reports must be sent all the same.
     """
     if not facts:
         return None
@@ -357,7 +361,7 @@ def event_row(event: TrailEvent) -> dict[str, Any]:
 
 
 def events_of(identifier: str, rows: Iterable[Mapping[str, Any]]) -> list[TrailEvent]:
-    """Return the events that the rows of one alert hold, which are in order of their versions."""
+    """Return the events of one alert from its rows, which are in order of their versions."""
     events: list[TrailEvent] = []
     for row in rows:
         previous = events[-1].hash if events else ""
@@ -376,7 +380,7 @@ def events_of(identifier: str, rows: Iterable[Mapping[str, Any]]) -> list[TrailE
 
 
 def report_of(row: Mapping[str, Any]) -> OutboxRow:
-    """Return the report held by a row that is joined with its question's identifier."""
+    """Return the report of a row that is joined with its question's identifier."""
     return OutboxRow(
         identifier=row["identifier"],
         sequence=row["sequence"],
@@ -411,7 +415,7 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
 
 
 def attempt_of(row: Mapping[str, Any]) -> Attempt:
-    """Return the attempt that a row holds."""
+    """Return the attempt of a row."""
     plain: dict[str, Any] = {name: row[name] for name in ("version", "subject", "ref", "code", "push_id")}
     times: dict[str, Any] = {
         name: moment(row[name]) for name in ("started_at", "due_at", "sent_at", "dead_at", "refused_at")
@@ -449,7 +453,7 @@ def inquiry_row(inquiry: Inquiry) -> dict[str, Any]:
 
 
 def inquiry_of(row: Mapping[str, Any]) -> Inquiry:
-    """Return the inquiry that a row holds."""
+    """Return the inquiry of a row."""
     plain: dict[str, Any] = {name: row[name] for name in _OF_INQUIRY}
     times: dict[str, Any] = {name: moment(row[name]) for name in _TIMES_OF_INQUIRY}
     return Inquiry(

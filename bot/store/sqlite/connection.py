@@ -247,7 +247,7 @@ class Database:
             raise StoreReplaced
         if self._past:
             self._require_in_place(self._past)
-            self._past.look_after_head()
+            self._past.repair_head()
 
     def _require_in_place(self, past: Past) -> None:
         if not past.is_in_place():

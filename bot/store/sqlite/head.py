@@ -1,7 +1,8 @@
-"""`NAME.head`, next to the store's file: which store stands there, and how far it has got.
+"""The head (`NAME.head`), a file next to the store's: which store that is, and how many commits it has had.
 
-A store whose file was lost, emptied, cut or replaced by an older copy cannot know that by itself. The head
-has two slots, written in turn: a torn write leaves the other. Each is one sector, which a disk writes whole.
+A store cannot tell by itself that its file was lost, emptied, cut or replaced by an older copy. The head has
+two slots, written in turn, so that a torn write leaves the other intact. Each is one sector, which a disk
+writes whole.
 """
 
 from __future__ import annotations
@@ -27,27 +28,28 @@ _LINE = re.compile(
     rb" (?:open|(?P<size>\d{1,19}) (?P<modified>\d{1,19}))) (?P<checksum>[0-9a-f]{64})\n *"
 )
 
-#: How long to wait for another worker to let go of the head, and how often to try, in seconds.
+#: How long to wait for another process to release the head, and how often to try, in seconds.
 LOCK_WAIT, LOCK_TRY = 5.0, 0.05
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Note:
-    """What the head says. Size in bytes and time in nanoseconds are those of the file after a clean stop."""
+    """The contents of a slot of the head."""
 
     identity: str  #: of the store, 32 hex digits
-    commits: int  #: how many it had
-    file: tuple[int, int] | None = None  #: size and time; None: the store is, or was, open
+    commits: int  #: how many it has had
+    #: The file's size in bytes and mtime in ns at a clean stop; None: it was not stopped cleanly.
+    file: tuple[int, int] | None = None
 
     def write(self) -> bytes:
-        """Return the slot that says this."""
+        """Return the bytes of a slot, without padding."""
         state = "open" if self.file is None else "{} {}".format(*self.file)
         noted = f"triage-bot head 1 {self.identity} {self.commits} {state}".encode()
         return b"%s %s\n" % (noted, hashlib.sha256(noted).hexdigest().encode())
 
     @classmethod
     def read(cls, slot: bytes) -> Self | None:
-        """Return what a slot says; None if it is damaged."""
+        """Return the note of a slot; None if the slot is damaged."""
         found = _LINE.fullmatch(slot)
         if not found or hashlib.sha256(found["noted"]).hexdigest().encode() != found["checksum"]:
             return None
@@ -60,23 +62,23 @@ Notes = Sequence[Note] | None
 
 
 def beside(store: Path, suffix: str) -> Path:
-    """Return a path next to the store's file itself, also where a link leads to that."""
+    """Return a path next to the store's file, after following links."""
     actual = Path(os.path.realpath(store))
     return actual.with_name(f"{actual.name}{suffix}")
 
 
 def head_path(store: Path) -> Path:
-    """Return where the head of a store is."""
+    """Return the path of a store's head."""
     return beside(store, ".head")
 
 
 def log_path(store: Path) -> Path:
-    """Return where SQLite keeps its write-ahead log of a store."""
+    """Return the path of a store's write-ahead log."""
     return beside(store, "-wal")
 
 
 def read_notes(path: Path) -> Notes:
-    """Return what the head at `path` says. `OSError` if it cannot be read."""
+    """Return the notes of the head at `path`. Raises `OSError` if it cannot be read."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -87,7 +89,7 @@ def read_notes(path: Path) -> Notes:
 
 
 def describe(notes: Notes) -> str:
-    """Return one line that names a head, to be recognised by."""
+    """Return one line that identifies a head."""
     if not notes:
         return "missing" if notes is None else "damaged"
     return f"{notes[0].identity} {notes[0].commits}"
@@ -120,7 +122,7 @@ class Head:
     def make(cls, path: Path, note: Note) -> Self:
         """Put a new head in place, in one step, locked; it and its folder are synced.
 
-        If root makes it, it belongs to whom the store belongs: the worker must be able to write it.
+        If root creates it, the store's owner gets it: the worker must be able to write it.
         """
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)
@@ -152,7 +154,7 @@ class Head:
         return is_at(self._path, os.fstat(self._descriptor))
 
     def close(self) -> None:
-        """Close the file, which releases the lock. Repeated, it does nothing."""
+        """Close the file, which releases the lock. Closing it again does nothing."""
         if self._descriptor != _CLOSED:
             os.close(self._descriptor)
             self._descriptor = _CLOSED
@@ -178,7 +180,7 @@ def is_at(path: Path, known: os.stat_result) -> bool:
 
 
 def is_same(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether both are of the same file."""
+    """Whether both describe the same file."""
     return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 
 

@@ -24,11 +24,11 @@ SCHEMA_VERSION = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Step:
-    """What upgrades a schema to the next. Nothing that is there changes: a row keeps its meaning."""
+    """What upgrades a schema to the next version. Existing columns keep their meaning."""
 
     tables: Sequence[str] = ()  #: created as `schema.sql` has them, with their indexes
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)  #: added, by table
-    indexes: Sequence[str] = ()  #: created on tables that were there
+    indexes: Sequence[str] = ()  #: created on existing tables
 
 
 #: The step that upgrades each earlier schema to the next.
@@ -96,13 +96,13 @@ LOCK_WAIT_MS = 5000
 #: The tables that are checked before a store is used; `check --deep` checks all of it.
 CHECKED_TABLES = ("question", "report")
 
-_HARMLESS = "Harmless if only NAME.head was not copied along with the file, or is of another moment"
+_HARMLESS = "Harmless if only NAME.head was not copied with the file, or was copied at another time"
 _WAY_ON = "start once with `triage-bot run --restored`: the worker then looks in Slack before it asks"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenFile:
-    """An open store: its connection, what it knows of its past, and how to open the file once more."""
+    """An open store: its connection, its past, and how to reopen the file."""
 
     connection: sqlite3.Connection
     past: Past
@@ -110,14 +110,14 @@ class OpenFile:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Findings:
-    """What a look at a store found, before anything in it was changed."""
+class Inspection:
+    """What an inspection of a store found; it changes nothing."""
 
     version: int = 0  #: of the schema; 0: there are no tables
     past: PastRow | None = None
     notes: Notes = None
-    verdict: str = ""  #: what is corrupt; "" if nothing is, or if nothing was to be checked
-    has_foreign_log: bool = False  #: the log next to a backup is of the store that it was made from
+    corruption: str = ""  #: what is corrupt; "" if nothing is, or if nothing was checked
+    has_foreign_log: bool = False  #: the log next to a backup is that of the store it was made from
 
     @property
     def doubt(self) -> str:
@@ -136,12 +136,12 @@ def open_file(
     with contextlib.ExitStack() as given_up, _explaining(path):
         if head := Head.open(head_path(path)):
             given_up.callback(head.close)
-        found = look_at(path)
+        found = inspect_file(path)
         _require_sound(path, found, in_doubt=restored)
         is_bound = not found.doubt
         identity = new_identity()
         if found.notes and found.past is None and is_bound:
-            identity = found.notes[0].identity  # of a creation that broke off
+            identity = found.notes[0].identity  # of a creation that was interrupted
         if is_bound and (head is None or (found.past and found.past.replaces)):
             known = found.past or Note(identity=identity, commits=0)
             made = Head.make(head_path(path), Note(identity=known.identity, commits=known.commits))
@@ -174,7 +174,7 @@ def open_to_read(
     """
     _require_file(path, create=False)
     with _explaining(path):
-        found = look_at(path)
+        found = inspect_file(path)
         _require_sound(path, found, in_doubt=restored and found.version > 0)
         if not found.version:
             raise StoreUnusable(f"the store {path} is empty; name the file that the worker used")
@@ -190,22 +190,23 @@ def open_to_read(
 
 
 def needs_upgrade(path: Path) -> bool:
-    """Whether a store has an earlier schema, and is what it was, so that it may be upgraded. As `look_at`."""
+    """Whether a store has an earlier schema, and may be upgraded: it is what it was. As `inspect_file`."""
     _require_file(path, create=False)
     with _explaining(path):
-        found = look_at(path)
+        found = inspect_file(path)
         return 0 < found.version < SCHEMA_VERSION and not found.doubt
 
 
-def look_at(path: Path, *, tables: Sequence[str] = CHECKED_TABLES, always: bool = False) -> Findings:
-    """Look at a store and its head, and change nothing.
+def inspect_file(path: Path, *, tables: Sequence[str] = CHECKED_TABLES, always: bool = False) -> Inspection:
+    """Inspect a store and its head, without changing them.
 
-    `tables` are checked where the last stop was not clean or the file has changed since, or `always`; none:
-    all of them. `StoreUnusable` as `version_of`; `sqlite3.Error` and `OSError` if a file cannot be read.
+    `tables` (none: all) are checked if the last stop was not clean or the file has changed since, or
+    `always`. Raises `StoreUnusable` as `version_of` does, and `sqlite3.Error` or `OSError` if a file cannot
+    be read.
     """
     notes = read_notes(head_path(path))
     if not path.exists() or not path.stat().st_size:
-        return Findings(notes=notes)
+        return Inspection(notes=notes)
     has_log = log_path(path).exists()
     with contextlib.closing(_connect_read_only(path)) as connection:
         version = version_of(connection, path)
@@ -213,9 +214,9 @@ def look_at(path: Path, *, tables: Sequence[str] = CHECKED_TABLES, always: bool 
         is_suspect = always or has_log or bool(has_changed)
         past = read_past(connection)
         if has_log and past and _is_replayed_into_backup(path, past):
-            return Findings(version=version, past=past, notes=notes, has_foreign_log=True)
-        verdict = _check(connection, tables) if version and is_suspect else ""
-        return Findings(version=version, past=past, notes=notes, verdict=verdict)
+            return Inspection(version=version, past=past, notes=notes, has_foreign_log=True)
+        corruption = _check(connection, tables) if version and is_suspect else ""
+        return Inspection(version=version, past=past, notes=notes, corruption=corruption)
 
 
 def _is_replayed_into_backup(path: Path, past: PastRow) -> bool:
@@ -227,7 +228,7 @@ def _is_replayed_into_backup(path: Path, past: PastRow) -> bool:
 
 
 def refusal_of(path: Path, doubt: str) -> str:
-    """Return the sentence for a store that is not what it was, and the way on."""
+    """Return the error for a store that is not what it was, with the remedy."""
     if doubt == BACKUP:
         return f"the store {path} is not what it was: {doubt}; {_WAY_ON}"
     why = f"{doubt}. {_HARMLESS}".replace("NAME.head", head_path(path).name)
@@ -251,11 +252,11 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _require_sound(path: Path, found: Findings, *, in_doubt: bool) -> None:
+def _require_sound(path: Path, found: Inspection, *, in_doubt: bool) -> None:
     if found.has_foreign_log:
         raise StoreUnusable(foreign_log_refusal(path))
-    if found.verdict:
-        raise StoreUnusable(f"the store {path} is corrupt ({found.verdict}); restore a backup")
+    if found.corruption:
+        raise StoreUnusable(f"the store {path} is corrupt ({found.corruption}); restore a backup")
     if found.doubt and not in_doubt:
         raise StoreUnusable(refusal_of(path, found.doubt))
 
@@ -372,7 +373,7 @@ def _statements_of(tables: Sequence[str]) -> list[str]:
 def foreign_log_refusal(path: Path) -> str:
     """Return the sentence for a backup next to a log that is not its own, and the remedy."""
     log = log_path(path).name
-    return f"the store {path} is a backup, and {log} beside it is not its own; remove {log}"
+    return f"the store {path} is a backup, and {log} next to it belongs to another store; remove {log}"
 
 
 def _require_file(path: Path, *, create: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a store knows of its past: its row `past`, the head next to it, and whether the two agree."""
+"""The past of a store: its row `past`, the head next to the file, and whether the two agree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from bot.store.records.rows import microseconds, moment
 from bot.store.sqlite.head import Head, Note, Notes, describe, head_path, is_same, log_path
 
-#: The doubt about a copy that `backup` made, or a rescue.
+#: Why a copy made by `backup`, or a rescue, is not used as it is.
 BACKUP = "it is a backup, which does not know what happened after it was made"
 
 _COLUMNS = "identity, commits, written_at, is_backup, restored_at, restored_from, replaces"
@@ -61,14 +61,14 @@ def new_identity() -> str:
 
 
 def mark_as_backup(connection: sqlite3.Connection) -> None:
-    """Mark a copy, so that it is not taken for the store itself. One of an older schema cannot be marked."""
+    """Mark a copy, so that it is not mistaken for the store itself. An older schema has no such mark."""
     if read_past(connection):
         connection.execute("UPDATE past SET is_backup = 1")
         connection.commit()
 
 
 def find_doubt(row: PastRow | None, notes: Notes, *, has_tables: bool) -> str:
-    """Say why a store is not what it was; "" if it is, or if its creation or restore broke off.
+    """Say why a store is not what it was; "" if it is, or if its creation or restore was interrupted.
 
     `row` is None where the store has no identity, or no tables at all.
     """
@@ -77,9 +77,9 @@ def find_doubt(row: PastRow | None, notes: Notes, *, has_tables: bool) -> str:
     if row and row.replaces and row.replaces == describe(notes):
         return ""
     if notes is None:
-        return "NAME.head, which belongs beside it, is missing" if row else ""
+        return "NAME.head, which belongs next to it, is missing" if row else ""
     if not notes:
-        return "NAME.head, beside it, is damaged"
+        return "NAME.head next to it is damaged"
     if row:
         return _compare(row, notes)
     kind = "it has no identity" if has_tables else "it is gone or empty"
@@ -96,9 +96,9 @@ def _compare(row: PastRow, notes: Sequence[Note]) -> str:
 
 
 class Past:
-    """Keeps the row and the head of an open store. Only the store's thread uses it, but for `sync`.
+    """Keeps the row and the head of an open store. Only the store's thread uses it, except for `sync`.
 
-    Where `restore` has to come first, `is_bound` is false: until then the head that was found stays as it is.
+    `is_bound` is false if `restore` must come first: until then the head is left unchanged.
     """
 
     def __init__(  # noqa: PLR0913 - what was found when it was opened
@@ -128,7 +128,7 @@ class Past:
         self._log = _stat(self._log_place)
 
     def mark_open(self) -> None:
-        """Let the head say that the store is open: its last stop counts as clean only once it is closed."""
+        """Record in the head that the store is open, so that a crash is noticed."""
         if self._is_bound:
             self._write_head(anew=False)
 
@@ -144,7 +144,7 @@ class Past:
     def restore(self, connection: sqlite3.Connection, now: datetime) -> None:
         """Draw a new identity in the transaction in progress, and say which head it replaces."""
         row = self.row
-        # Repeated, it must not forget how far back the first one had to look.
+        # A repeated restore must not forget how far back the first one had to look.
         earliest = [row.restored_from, row.written_at] if row.restored_at else [row.written_at]
         since = None if None in earliest else min(each for each in earliest if each)
         self._drawn = new_identity()
@@ -157,7 +157,7 @@ class Past:
         connection.execute(_RESTORE, values)
 
     def note_commit(self) -> None:
-        """Tell the head of the transaction that was just committed. Never raises: see `trouble`."""
+        """Record the transaction that was just committed in the head. Never raises: see `trouble`."""
         self._commits += 1
         self._is_done_replacing = False
         if self._drawn:
@@ -165,13 +165,13 @@ class Past:
         if self._is_bound:
             self._write_head(anew=bool(self._drawn))
 
-    def look_after_head(self) -> None:
+    def repair_head(self) -> None:
         """Put the head back if somebody removed or replaced it, or if it could not be written."""
         if self._is_bound and (self.trouble or not (self._head and self._head.is_in_place())):
             self._write_head(anew=True)
 
     def is_in_place(self) -> bool:
-        """Whether the store's file is still the one at its path, and was not cut: SQLite never shrinks it."""
+        """Whether the store's file is still at its path and has not shrunk: SQLite never shrinks it."""
         there = _stat(self._place)
         if there is None or not is_same(there, self._file) or there.st_size < self._size:
             return False
@@ -184,7 +184,7 @@ class Past:
         return self._log is None or (there is not None and is_same(there, self._log))
 
     def remember_log(self) -> None:
-        """Note that the file was opened anew, and has another log."""
+        """Record that the file was reopened, and has another log."""
         self._log = _stat(self._log_place)
 
     def sync(self) -> None:
@@ -198,7 +198,7 @@ class Past:
                 self.trouble = _explain(error)
 
     def close(self, *, is_clean: bool) -> None:
-        """Sync and close the head; after a clean stop it also keeps what the file looks like."""
+        """Sync and close the head; after a clean stop it also records the file's size and time."""
         if not self._head:
             return
         with contextlib.suppress(OSError):

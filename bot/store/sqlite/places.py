@@ -54,7 +54,7 @@ def write_places(connection: sqlite3.Connection, places: Places) -> bool:
 def doubt_lines(connection: sqlite3.Connection, now: datetime) -> None:
     """Let each line of a restored backup that was not posted yet be looked up first."""
     for row in connection.execute(sql.PLACES_WITH_BURST).fetchall():
-        doubted = restore_rules.doubt_line(places_of(row), now)
+        doubted = restore_rules.put_line_in_doubt(places_of(row), now)
         if doubted is not None:
             write_places(connection, doubted)
 

@@ -238,7 +238,7 @@ class SqliteStore(PlaceTable):
     async def reset_after_restore(
         self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
     ) -> None:
-        window = restore_rules.widen(await self.restored(), since, now)
+        window = restore_rules.restore_window(await self.restored(), since, now)
         values = {
             "now": microseconds(now),
             "longest": longest and longest // timedelta(microseconds=1),
