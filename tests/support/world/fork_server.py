@@ -133,6 +133,8 @@ def _become(
     time.tzset()
     for descriptor, stream in enumerate(streams):
         os.dup2(stream, descriptor)
+    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 - for as long as the process lives
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115 - the same
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     return arguments
 
