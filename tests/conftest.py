@@ -39,13 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run one test at a time on each core, and one more; three on each where they wait.
+    """Run one test at a time on each core, and one more; two on each where they wait.
 
-    Each of these processes loads all test files first, which takes it as long as hundreds of unit tests.
+    Each of these processes loads all test files first, which takes it as long as thousands of unit tests.
     """
     cores = os.cpu_count() or 1
     computes = all(COMPUTES.intersection(Path(each).parts) for each in config.args)
-    return cores + 1 if computes else 3 * cores
+    return cores + 1 if computes else 2 * cores
 
 
 @pytest.hookimpl(tryfirst=True)

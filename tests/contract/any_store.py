@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import NOON, a_request
-from local_dynamodb import dynamodb, dynamodb_store
+from local_dynamodb import MOTO, dynamodb, dynamodb_store
 from memory_store import AnyStore, MemoryStore
 
 from bot.store import open_store
@@ -46,6 +47,8 @@ STORES = [
     pytest.param(memory_store, id="memory"),
     pytest.param(sqlite_store, id="sqlite"),
     pytest.param(dynamodb_store, id="dynamodb"),
+    # Others wrote this one; it takes many times as long.
+    pytest.param(partial(dynamodb_store, MOTO), id="moto", marks=pytest.mark.slow),
 ]
 every_store = pytest.mark.parametrize("opening", STORES)
 

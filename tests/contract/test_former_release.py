@@ -47,8 +47,8 @@ POST_ENDS = [
 
 
 @pytest.fixture(scope="module")
-def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_release(max(RELEASES), tmp_path_factory.mktemp("former"))
+def former() -> Path:
+    return unpack_release(max(RELEASES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,7 +354,7 @@ class Release:
 
 @pytest.fixture(scope="module", params=list(RELEASES))
 def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    folder = unpack_release(request.param, tmp_path_factory.mktemp("release"))
+    folder = unpack_release(request.param)
     home = tmp_path_factory.mktemp("played")
     with WorkerOfRelease(folder, f"sqlite:///{home / 'store.db'}", home) as worker:
         play_on_a_file(worker)

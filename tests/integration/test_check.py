@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pytest
 from botocore.config import Config
 from mypy_boto3_sqs import SQSClient
 from running_slack import APP_TOKEN, BOT_TOKEN, RunningSlack, running
-from world import PATIENCE_SECONDS
+from world.worker import run_command
 
 from bot.cli.checks.findings import CheckStatus, Finding
 from bot.cli.checks.runner import PATIENCE, check_everything
@@ -50,16 +49,10 @@ class Place:
 
     async def check(self, *options: str, without: Collection[str] = (), **changes: str) -> Shown:
         environment = {name: value for name, value in self.environment.items() if name not in without}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "bot", "check", *options),
-            cwd=self.folder,
-            env={**environment, **changes},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+        done = await asyncio.to_thread(
+            run_command, "check", *options, folder=self.folder, environment={**environment, **changes}
         )
-        output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
-        assert process.returncode is not None
-        return Shown(code=process.returncode, text=output.decode())
+        return Shown(code=done.returncode, text=done.stdout + done.stderr)
 
 
 @pytest.fixture

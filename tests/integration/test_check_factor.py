@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from email.utils import format_datetime
@@ -16,6 +15,7 @@ from certificate import make_certificate, needs_openssl
 from given_settings import COMPLETE
 from joserfc.jwk import KeySet
 from scripted_provider import ADA, CLIENT_ID, KEY, ScriptedProvider, scripted
+from world.worker import run_command
 
 from bot.cli.checks.factor import check_factor, check_proof
 from bot.cli.checks.findings import CheckStatus, Finding
@@ -176,16 +176,10 @@ async def test_the_command_makes_the_proof_and_ends_as_it_ended(
         "SSL_CERT_FILE": str(certificate),
     }
 
-    async def run() -> tuple[int | None, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "bot", "check", "--factor", "Ada@example.com"),
-            cwd=tmp_path,
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        return process.returncode, output.decode()
+    async def run() -> tuple[int, str]:
+        command = ("check", "--factor", "Ada@example.com")
+        done = await asyncio.to_thread(run_command, *command, folder=tmp_path, environment=environment)
+        return done.returncode, done.stdout + done.stderr
 
     approved_by(provider, ADA)
     approved = await run()

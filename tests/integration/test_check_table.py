@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 from botocore import xform_name
 from dynamodb_replies import UNREACHED, Unreliable
-from local_dynamodb import REGION, connection, create_table, dynamodb
+from local_dynamodb import MOTO, REGION
+from local_dynamodb import connection as connection_to
+from local_dynamodb import create_table as create_table_of
+from local_dynamodb import dynamodb as dynamodb_of
 
 from bot.cli.checks.dynamodb import (
     COPY,
@@ -27,6 +31,11 @@ from bot.store.dynamodb.opening import mark_finished, mark_unfinished
 from bot.store.dynamodb.past import mark_as_backup
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.table import Table
+
+# The table in memory has neither time to live nor recovery.
+dynamodb = partial(dynamodb_of, MOTO)
+create_table = partial(create_table_of, program=MOTO)
+connection = partial(connection_to, program=MOTO)
 
 
 async def look(name: str, **plan: list[str]) -> Mapping[str, Finding]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from world import World, until
-from world.worker import bare_environment
+from world import PATIENCE_SECONDS, World, until
+from world.worker import bare_environment, begin
 
 CTRL_D = "\x04"
 
@@ -31,20 +31,14 @@ def run_on_terminal(*arguments: str, typed: str = "", environ: Mapping[str, str]
     """Run a command on a terminal at which this is typed."""
     leader, follower = pty.openpty()
     os.write(leader, typed.encode())
-    with subprocess.Popen(  # noqa: S603 - the program under test
-        [sys.executable, "-P", "-m", "bot", *arguments],
-        env={"TERM": "xterm", **environ},
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        cwd=folder,
-    ) as process:
-        os.close(follower)
-        text = b""
-        with os.fdopen(leader, "rb", buffering=0) as shown, suppress(OSError):  # once nobody has it open
-            while piece := shown.read(65536):
-                text += piece
-    return Shown(process.returncode, text.decode(errors="replace").replace("\r\n", "\n"))
+    streams = follower, follower, follower
+    process = begin(arguments, folder=folder, environment={"TERM": "xterm", **environ}, streams=streams)
+    os.close(follower)
+    text = b""
+    with os.fdopen(leader, "rb", buffering=0) as shown, suppress(OSError):  # once nobody has it open
+        while piece := shown.read(65536):
+            text += piece
+    return Shown(process.wait(PATIENCE_SECONDS), text.decode(errors="replace").replace("\r\n", "\n"))
 
 
 def test_colour_is_for_terminals_whose_user_wants_it() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from world import World, alert, until
 from world.forward_proxy import ForwardProxy
-from world.worker import bare_environment
+from world.worker import bare_environment, run_command
 
 from bot.cli.parser import main
 
@@ -38,6 +38,7 @@ def create_world(create_world: Callable[..., World]) -> Callable[..., World]:
 
 def assert_refused(world: World, exit_code: int, *words: str) -> None:
     """Assert that a run ends with this code and one clear line that has these words."""
+    world.worker.program = ()  # forked: what it refuses has nothing to do with how it began
     world.worker.start()
     assert world.worker.exit_code() == exit_code
     errors = [line for line in world.worker.log.splitlines() if line.startswith("triage-bot: error:")]
@@ -440,14 +441,8 @@ def test_every_command_can_say_what_it_read_though_a_setting_is_missing(
 ) -> None:
     (tmp_path / "settings").write_text("REMIND_AFTER=1h\n")
 
-    done = subprocess.run(  # noqa: S603 - the program under test
-        [sys.executable, "-P", "-m", "bot", *command, "--verbose"],
-        env={**bare_environment(tmp_path), "TRIAGE_BOT_ENV": "settings"},
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    environment = {**bare_environment(tmp_path), "TRIAGE_BOT_ENV": "settings"}
+    done = run_command(*command, "--verbose", folder=tmp_path, environment=environment)
 
     assert done.returncode in (1, 78)
     told = f"triage-bot: info: settings come from {tmp_path}/settings and the environment"
@@ -506,14 +501,8 @@ def test_a_proxy_that_cannot_be_used_ends_the_worker_for_good(
 
 
 def test_what_a_terminal_cannot_show_is_replaced(tmp_path: Path) -> None:
-    command = subprocess.run(
-        [sys.executable, "-P", "-m", "bot", "check"],
-        env={**bare_environment(tmp_path), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    environment = {**bare_environment(tmp_path), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = run_command("check", folder=tmp_path, environment=environment)
 
     assert command.returncode == 1
     assert "? failed   SLACK_BOT_TOKEN" in command.stdout

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from tarfile import TarFile
@@ -16,6 +19,7 @@ from line_process import LineProcess
 from local_dynamodb import OTHER, endpoint
 from released_worker import message_told
 from truthful_slack import Message
+from world.fork_server import ForkedProcess, fork
 from world.worker import bare_environment
 
 #: A version of the store → the last commit that has it. The last of these is the release before this one.
@@ -29,24 +33,38 @@ RELEASES = {
 
 CHECKOUT = Path(__file__).parents[2]
 
+_PROGRAM = Path(__file__).with_name("released_worker.py")
 
-def unpack_release(version: int, folder: Path) -> Path:
-    """Put a former release into a folder, and return that; skip the test where there is no history."""
+
+@cache
+def unpack_release(version: int) -> Path:
+    """Return the folder that has a former release, kept from run to run with what Python compiles of it.
+
+    Skip the test where there is no history.
+    """
     if not (CHECKOUT / ".git").exists():
         pytest.skip("this is no checkout: the release before is found in its history")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "triage-bot-tests"
+    folder = home / f"release-{RELEASES[version]}"
+    if folder.exists():
+        return folder
     archive = subprocess.run(  # noqa: S603 - nothing in it comes from outside
         ["git", "archive", RELEASES[version], "bot", "config", "tests"],  # noqa: S607 - the one that made the checkout
         cwd=CHECKOUT,
         check=True,
         capture_output=True,
     )
+    home.mkdir(parents=True, exist_ok=True)
+    unpacked = tempfile.mkdtemp(dir=home)
     with TarFile(fileobj=BytesIO(archive.stdout)) as files:
-        files.extractall(folder, filter="data")
+        files.extractall(unpacked, filter="data")
+    with suppress(OSError):  # another run was quicker
+        Path(unpacked).rename(folder)
     return folder
 
 
 class WorkerOfRelease(LineProcess):
-    """A process with the program of one release, on a table by its name or on a file by its URL."""
+    """A process, forked, with the program of one release, on a table by its name or on a file by its URL."""
 
     def __init__(self, release: Path, store: str, home: Path) -> None:
         tests = release / "tests"  # where the former release had all that its tests share
@@ -55,9 +73,15 @@ class WorkerOfRelease(LineProcess):
             "PYTHONPATH": f"{release}:{tests}:{tests / 'support'}",
             OTHER: endpoint(),
         }
-        program = (sys.executable, "-P", Path(__file__).with_name("released_worker.py"), store)
-        super().__init__(*program, folder=home, environment=variables, log_file=home / "complaints.log")
+        self._store = store
+        super().__init__(folder=home, environment=variables, log_file=home / "complaints.log")
         self.__enter__()
+
+    def begin(self, lines: int, log: int) -> ForkedProcess:
+        streams = lines, lines, log
+        return fork(
+            _PROGRAM, [self._store], folder=self.folder, environment=self.environment, streams=streams
+        )
 
     @property
     def complaints(self) -> str:

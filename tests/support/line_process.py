@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from world.fork_server import ForkedProcess
 from world.waiting import PATIENCE_SECONDS
 
 
@@ -18,27 +21,28 @@ class LineProcess:
     def __init__(
         self, *command: str | Path, folder: Path, environment: Mapping[str, str], log_file: Path
     ) -> None:
-        self._command = command
-        self._folder = folder
-        self._environment = environment
+        self.command = command
+        self.folder = folder
+        self.environment = environment
         self.log_file = log_file
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedProcess | None = None
 
     def __enter__(self) -> Self:
-        with self.log_file.open("ab") as log:
-            self._process = self._process or subprocess.Popen(  # noqa: S603 - our own programs
-                self._command,
-                cwd=self._folder,
-                env=self._environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        if self._process is None:
+            ours, its = socket.socketpair()
+            with its, self.log_file.open("ab") as log:
+                self._process = self.begin(its.fileno(), log.fileno())
+            self._socket, self._lines = ours, ours.makefile("rw", encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def begin(self, lines: int, log: int) -> subprocess.Popen[bytes] | ForkedProcess:
+        """Start it, with these descriptors for its lines, which go both ways, and its errors."""
+        return subprocess.Popen(  # noqa: S603 - our own programs
+            self.command, cwd=self.folder, env=self.environment, stdin=lines, stdout=lines, stderr=log
+        )
 
     @property
     def log(self) -> str:
@@ -46,24 +50,26 @@ class LineProcess:
 
     def tell(self, order: object) -> Any:
         """Let it do something; return its answer. AssertionError with its log if it has ended."""
-        assert self._process is not None
-        stdin, stdout, line = self._process.stdin, self._process.stdout, ""
-        assert stdin
-        assert stdout
-        with suppress(BrokenPipeError):
-            stdin.write(json.dumps(order) + "\n")
-            stdin.flush()
-            line = stdout.readline()
-        assert line, f"{self._command} ended\n{self.log}"
+        line = ""
+        with suppress(ConnectionError):
+            self._lines.write(json.dumps(order) + "\n")
+            self._lines.flush()
+            line = self._lines.readline()
+        assert line, f"{type(self).__name__} ended\n{self.log}"
         return json.loads(line)
 
     def stop(self) -> None:
         """Let it end in order."""
         assert self._process is not None
-        self._process.communicate(timeout=PATIENCE_SECONDS)
+        with suppress(OSError):  # it has ended
+            self._socket.shutdown(socket.SHUT_WR)
+        self._process.wait(PATIENCE_SECONDS)
+        with suppress(OSError):  # what it was told last may never have gone out
+            self._lines.close()
+        self._socket.close()
 
     def kill(self) -> None:
         """End it in the middle of whatever it does."""
         assert self._process is not None
-        self._process.kill()
+        self._process.send_signal(signal.SIGKILL)
         self.stop()

@@ -1,13 +1,15 @@
 """A local DynamoDB for the tests of one process: a program of its own, started when it is first needed.
 
-That is moto, one request after another. With TEST_DYNAMODB_ENDPOINT it is whatever answers there. Of the
-tests that use it (tests/contract, tests/integration/test_dynamodb_* and test_check_table.py, with the option
-`-k "not memory and not sqlite"`) there passed, in November 2026, with
+That is the table in memory that simulation, torture and bench use as well; or moto, one request at a time,
+for what needs time to live or recovery, and in the slow run once more for the contract of a store. With
+TEST_DYNAMODB_ENDPOINT it is whatever answers there. Of the tests that use it (tests/contract,
+tests/integration/test_dynamodb_* and test_check_table.py, with the option `-k "not memory and not sqlite"`)
+there passed, in November 2026, with
 
 - Amazon's DynamoDB local (a Java program): 168 of 188. It knows no point-in-time recovery, and the other 20
   need that: those of what `check` says of a table;
-- the table in memory that simulation, torture and bench use (`python tests/support/table_server.py`), in
-  December: 289 of 313. It has neither time to live nor recovery, and the other 24, of `check`, need those;
+- the table in memory, in December: 289 of 313. It has neither time to live nor recovery, and the other 24, of
+  `check`, need those; with moto all 313;
 - ministack 1.5.33 (PyPI): all of the 154 that there were;
 - dynalite 4.0.0 (npm): 78 of those. It knows no TransactWriteItems (54 fail by that, among them the
   journeys), has no time to live (19), does not return the item on which a condition failed, by which a write
@@ -50,16 +52,21 @@ KEEP = timedelta(days=30)
 OTHER = "TEST_DYNAMODB_ENDPOINT"
 
 
-@cache
-def endpoint() -> str:
+#: The programs that are DynamoDB here, each on a port that it prints.
+IN_MEMORY = "table_server.py"
+MOTO = "moto_in_turn.py"
+
+
+def endpoint(program: str = IN_MEMORY) -> str:
     """Return the address of the other emulator, or else of our own server, which ends with this process."""
-    return os.environ.get(OTHER) or _own_server()
+    return os.environ.get(OTHER) or _own_server(program)
 
 
-def _own_server() -> str:
+@cache
+def _own_server(program: str) -> str:
     folder = tempfile.TemporaryDirectory()
     server = subprocess.Popen(  # noqa: S603 - a program of our own environment
-        [sys.executable, "-P", str(Path(__file__).with_name("moto_in_turn.py"))],
+        [sys.executable, str(Path(__file__).with_name(program))],
         cwd=folder.name,
         env=bare_environment(Path(folder.name)),
         stdout=subprocess.PIPE,
@@ -79,14 +86,18 @@ def session() -> boto3.Session:
     return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
 
 
-@cache
-def dynamodb() -> Any:
+def dynamodb(program: str = IN_MEMORY) -> Any:
     """Return a plain client, for what is done beside the store."""
+    return _client(endpoint(program))
+
+
+@cache
+def _client(url: str) -> Any:
     make: Any = session().client
-    return make("dynamodb", endpoint_url=endpoint())
+    return make("dynamodb", endpoint_url=url)
 
 
-def create_table(*, without: str = "", **changes: Any) -> str:
+def create_table(*, without: str = "", program: str = IN_MEMORY, **changes: Any) -> str:
     """Create a table that no other test has, `without` one of its indexes; return its name."""
     name = f"triage-{uuid4().hex}"
     wanted = {**table_description(name), **changes}
@@ -94,34 +105,35 @@ def create_table(*, without: str = "", **changes: Any) -> str:
     keys = [key for one in (wanted, *indexes) for key in one["KeySchema"]]
     used = {key["AttributeName"] for key in keys}
     attributes = [one for one in wanted["AttributeDefinitions"] if one["AttributeName"] in used]
-    dynamodb().create_table(
+    dynamodb(program).create_table(
         **{**wanted, "GlobalSecondaryIndexes": indexes, "AttributeDefinitions": attributes}
     )
     return name
 
 
 class _PatientSession:
-    """Has one client for all stores, which waits longer than a worker may: the machine may be busy."""
+    """Has one client for each server, which waits longer than a worker may: the machine may be busy."""
 
     region_name = REGION
 
     def __init__(self) -> None:
-        self._made: Any = None
+        self._made: dict[str, Any] = {}
 
-    def client(self, service: str, *, config: Config, **more: Any) -> Any:
-        if self._made is None:
+    def client(self, service: str, *, config: Config, endpoint_url: str, **more: Any) -> Any:
+        if endpoint_url not in self._made:
             make: Any = session().client
-            self._made = make(service, config=config.merge(Config(read_timeout=PATIENCE_SECONDS)), **more)
-        return self._made
+            patient = config.merge(Config(read_timeout=PATIENCE_SECONDS))
+            self._made[endpoint_url] = make(service, config=patient, endpoint_url=endpoint_url, **more)
+        return self._made[endpoint_url]
 
 
 _SESSION: Any = _PatientSession()
 _PATIENT = Access(lambda: _SESSION)
 
 
-def connection(name: str) -> Connection:
+def connection(name: str, program: str = IN_MEMORY) -> Connection:
     address = Address(table=name, region=REGION)
-    return Connection(address, access=_PATIENT, endpoint_url=endpoint())
+    return Connection(address, access=_PATIENT, endpoint_url=endpoint(program))
 
 
 def store_in(
@@ -150,9 +162,10 @@ async def two_workers(clock: Clock) -> AsyncIterator[tuple[DynamoStore, DynamoSt
 
 
 @asynccontextmanager
-async def dynamodb_store() -> AsyncIterator[DynamoStore]:
+async def dynamodb_store(program: str = IN_MEMORY) -> AsyncIterator[DynamoStore]:
     """A store in a table of its own, from which nothing expires but by its own hand."""
-    store = store_in(create_table())
+    name = create_table(program=program)
+    store = store_in(name, caller=connection(name, program))
     try:
         yield store
     finally:

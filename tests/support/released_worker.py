@@ -205,8 +205,8 @@ def message_from(told: list[str]) -> Message:
     return Message(ref, person, place, datetime.fromisoformat(at))
 
 
-async def main(url: str) -> None:
-    """Work on the store that the first argument names, until there are no more lines."""
+async def serve(url: str) -> None:
+    """Work on the store of this name or URL, until there are no more lines."""
     clock = SteppedClock()
     is_file = url.startswith("sqlite:///")
     store: Any = (
@@ -222,5 +222,6 @@ async def main(url: str) -> None:
     await store.close()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+def main() -> None:
+    """Serve the store that the argument names: `world.fork_server` calls this."""
+    asyncio.run(serve(sys.argv[1]))

@@ -61,14 +61,20 @@ class BurstsHarness:
 
     async def _do_all_that_is_due(self) -> None:
         for _ in range(30):
+            due: list[object] = []
             for each in await self.store.overdue(self.clock(), limit=10_000):
+                due.append(each)
                 await self.service.expire(each)
             for work in (Work.REDRAW, Work.ASK, Work.CARD):
                 for each in await self.store.due(work, self.clock(), limit=10_000):
+                    due.append(each)
                     await self.service.work_on(each, work)
             for places in await self.store.due_places(self.clock(), limit=100):
+                due.append(places)
                 self.bursts.wake(places.person)
             await self.bursts.drain()
+            if not due:
+                return
 
     async def question(self, identifier: str) -> Question:
         question = await self.store.find(identifier)

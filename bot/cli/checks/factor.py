@@ -102,10 +102,9 @@ async def _prove(settings: Settings, address: str, tell: Callable[[str], None]) 
             code = draw_code()
             push = await factor.push(subject, code)
             if push.lifetime > PUSH_LIFETIME_MAX:
-                detail = f"{factor.name} lets a push last {push.lifetime.total_seconds():,.0f} s"
-                return Finding.failed(
-                    PROOF, f"{detail}, and the worker accepts none over {_MOST} s", _SHORTEN
-                )
+                lasts = f"{push.lifetime.total_seconds():,.0f} s"
+                detail = f"{factor.name} lets a push last {lasts}, and the worker accepts none over {_MOST} s"
+                return Finding.failed(PROOF, detail, _SHORTEN)
             tell(f"{factor.name} asks {subject} to confirm; the device must show the code {code}")
             return _judge(await _wait_for(factor, push, subject), client, address, subject)
     except NoDevice:

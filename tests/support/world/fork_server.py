@@ -1,8 +1,8 @@
-"""A Python that has loaded the program and forks a worker when it is told: to load takes most of a start.
+"""A Python that has loaded a program and forks a process of it when told to: loading takes most of a start.
 
-Each process of the test run has one. What it forks runs `bot.__main__.main` like `python -P -m bot`: with the
-environment, folder and arguments that it is given, as a process of its own. Tests of how a process begins
-start a Python instead (see `WorkerProcess.program`).
+Each process of the test run has one for each program and the path on which that looks for its modules. What
+it forks is a process of its own, with the streams, environment, folder and arguments that it is given. Tests
+of how a process begins start a Python instead (see `WorkerProcess.program`).
 """
 
 from __future__ import annotations
@@ -21,17 +21,23 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 #: The most bytes of an order: arguments and environment as JSON.
 _ORDER_MAX = 100_000
 
+#: Descriptors of a process's input, output and errors.
+Streams = tuple[int, int, int]
+
 
 class ForkedProcess:
-    """A forked worker, with what `subprocess.Popen` offers of one."""
+    """A forked process, with what `subprocess.Popen` offers of one."""
 
-    def __init__(self, pid: int, told: int) -> None:
+    def __init__(self, arguments: Sequence[str], pid: int, told: int) -> None:
         self.pid = pid
+        self._arguments = arguments
         self._told = told  #: where the server writes the exit code
         self._code: int | None = None
 
@@ -42,7 +48,7 @@ class ForkedProcess:
         """Wait until it ends; return its exit code. `subprocess.TimeoutExpired` after `timeout` seconds."""
         code = self._look(timeout)
         if code is None:
-            raise subprocess.TimeoutExpired("triage-bot run", timeout)
+            raise subprocess.TimeoutExpired(self._arguments, timeout)
         return code
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -57,24 +63,26 @@ class ForkedProcess:
 
 
 def fork(
-    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], log: int
+    program: Path, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], streams: Streams
 ) -> ForkedProcess:
-    """Run the program in a folder, with its output in the file of this descriptor."""
+    """Run the `main()` of a file in a process; it finds its modules on the environment's PYTHONPATH."""
     order = {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
     told, tells = os.pipe()
-    socket.send_fds(_server(), [json.dumps(order).encode()], [log, tells])
+    socket.send_fds(
+        _server(program, environment["PYTHONPATH"]), [json.dumps(order).encode()], [*streams, tells]
+    )
     os.close(tells)
-    return ForkedProcess(int(os.read(told, 20)), told)
+    return ForkedProcess(arguments, int(os.read(told, 20)), told)
 
 
 @cache
-def _server() -> socket.socket:
+def _server(program: Path, path: str) -> socket.socket:
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    home = Path(__file__).resolve().parents[3]
     process = subprocess.Popen(  # noqa: S603 - this file
-        [sys.executable, "-P", __file__, str(its.fileno())],
-        env={"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(home)},
+        [sys.executable, "-P", __file__, str(its.fileno()), program],
+        env={"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         pass_fds=[its.fileno()],
     )
     its.close()
@@ -94,14 +102,16 @@ def _serve(orders: socket.socket) -> list[str]:
                 os.close(key.fd)
                 _tell_end(*key.data)
                 continue
-            order, descriptors, _, _ = socket.recv_fds(orders, _ORDER_MAX, 2)
+            order, descriptors, _, _ = socket.recv_fds(orders, _ORDER_MAX, 4)
             if not order:
                 os._exit(0)
-            log, tells = descriptors
+            *streams, tells = descriptors
             pid = os.fork()
             if not pid:
-                return _become(log, **json.loads(order))
-            os.close(log)
+                selector.close()  # as garbage, it would close a descriptor of the program some time
+                return _become(streams, **json.loads(order))
+            for stream in streams:
+                os.close(stream)
             os.write(tells, b"%20d" % pid)
             selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, tells))
 
@@ -113,35 +123,34 @@ def _tell_end(pid: int, tells: int) -> None:
     os.close(tells)
 
 
-def _become(log: int, *, arguments: list[str], folder: str, environment: dict[str, str]) -> list[str]:
+def _become(
+    streams: Sequence[int], *, arguments: list[str], folder: str, environment: dict[str, str]
+) -> list[str]:
     """Make this process what a new Python would be."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
-    for descriptor in (1, 2):
-        os.dup2(log, descriptor)
+    for descriptor, stream in enumerate(streams):
+        os.dup2(stream, descriptor)
+    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115 - for as long as the process lives
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace")  # noqa: SIM115 - the same
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     return arguments
 
 
-def _load() -> None:
-    """Import what a worker does, also what it imports only when it runs."""
-    import bot.cli.commands
-    import bot.cli.store_commands
-    import bot.store.dynamodb.opening
-    import bot.store.sqlite.store
-    import bot.worker.app
-    import bot.worker.assembly
-    import bot.worker.http_server
-    import bot.worker.lifecycle
-    import bot.worker.metrics  # noqa: F401 - to have been imported is all
+def _load(program: str) -> ModuleType:
+    spec = spec_from_file_location("program", program)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 if __name__ == "__main__":
-    _load()
+    _, descriptor, program = sys.argv
+    loaded = _load(program)
     gc.freeze()
-    sys.argv[1:] = _serve(socket.socket(fileno=int(sys.argv[1])))
-    from bot.__main__ import main
-
-    sys.exit(main())
+    sys.argv[1:] = _serve(socket.socket(fileno=int(descriptor)))
+    sys.exit(loaded.main())
