@@ -29,7 +29,7 @@ from bot.triage.trail import encode_canonical
 from bot.worker.export_lines import last_line
 from bot.worker.handlers import store_handlers
 
-ALERTS = 200
+ALERTS = 1000
 DAY = timedelta(days=1)
 
 
@@ -80,7 +80,7 @@ def test_an_export_that_nobody_touched_is_whole() -> None:
     result = verify_export(whole(), hashes_in(whole()))
 
     assert result == Verification(alerts=ALERTS, events=6 * ALERTS, reports=ALERTS * 3 // 2)
-    said = "200 alerts, 1,200 events, 300 reports: nothing is missing or changed."
+    said = "1,000 alerts, 6,000 events, 1,500 reports: nothing is missing or changed."
     assert render_verification(result) == said
 
 
