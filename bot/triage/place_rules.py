@@ -155,9 +155,9 @@ def call(question: Question, places: Places, now: datetime, policy: Policy) -> S
 
 
 def hold(places: Places, question: Question, limit: int) -> Places | None:
-    """Return the places with one for a question that may already be in Slack.
+    """Return the places with one more, for a question that may already be in Slack.
 
-    None if it has one, or if so many are held that no question would get one anyway.
+    Returns None if the question has a place, or if all places are taken, extra ones included.
     """
     if places.holds(question.ref) or len(places.held) >= limit + EXTRA_MAX:
         return None

@@ -58,7 +58,7 @@ def bursts_begun(world: World) -> int:
 
 
 def flood_with(count: int, *others: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return so many alerts of one label for one person, with these in the middle of them."""
+    """Return `count` decoys, all of one label and for one person, with `others` in the middle."""
     decoys = [alert(alert="decoy", identifier=f"decoy-{number:04}") for number in range(count)]
     return [*decoys[: count // 2], *others, *decoys[count // 2 :]]
 

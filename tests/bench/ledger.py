@@ -32,7 +32,7 @@ class Cycle:
 
 
 class Ledger:
-    """All alerts of one run. Wakes whoever waits for something when anything changes."""
+    """All alerts of one run. Wakes all waiters when anything changes."""
 
     def __init__(self, *, first: int = 0) -> None:
         self._numbers = itertools.count(first)
@@ -71,7 +71,7 @@ class Ledger:
         """Note further facts of an alert, by the names of its fields."""
         cycle = self.cycles.get(number)
         if cycle is None:
-            return  # of an earlier run in the same folder: whoever was killed may say things again
+            return  # of an earlier run in the same folder: a killed worker's reports may come again
         was_whole = cycle.is_whole
         for name, value in facts.items():
             setattr(cycle, name, value)

@@ -86,7 +86,7 @@ class Workloads:
         return {"acknowledged": seconds}
 
     async def clicks_beside_proofs(self, proofs: int, count: int, interval: float) -> Json:
-        """Ask so many whose *yes* may need a proof, let them all press at once, and others one by one.
+        """Ask `proofs` people who must prove a *yes* and press it together, and `count` others one by one.
 
         Return how soon the clicks of the others are `acknowledged`, and the `seconds` until nothing is left
         to do for the first.

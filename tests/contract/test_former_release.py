@@ -39,7 +39,7 @@ from bot.worker.export_lines import alert_lines, first_line
 MINUTE = timedelta(minutes=1)
 MINUTES_SHARED = 60
 
-#: How a post may end; one that is lost is looked up by whoever comes to it, of whichever release.
+#: How a post may end. A lost one is looked up by the next worker, of either release.
 POST_ENDS = [
     *["answered"] * 6,
     *("done, answer lost", "not done, answer lost", "done, then killed", "rate limit"),
@@ -439,4 +439,4 @@ async def test_a_former_file_is_copied_as_it_always_was(release: Release, path: 
 
     rows: dict[str, list[Row]] = {each.question.identifier: [each.question, *each.reports] for each in alerts}
     assert {name: list(map(digest_of, each)) for name, each in rows.items()} == known
-    assert schema_of(path)[0] == release.version  # whoever copies a file only reads it
+    assert schema_of(path)[0] == release.version  # copying a file does not change it

@@ -1,4 +1,4 @@
-"""Any journey of a few requests, over the store that workers share: whoever dies is followed by another."""
+"""Any journey of a few requests, over the store that workers share: when one dies, another continues."""
 
 from __future__ import annotations
 

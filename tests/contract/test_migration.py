@@ -56,7 +56,7 @@ async def all_that_is_due(store: OpenStore) -> Mapping[str, Any]:
 
 
 def _comparable(value: Any) -> Any:
-    """Return rows in any order; that whoever made a claim is dead, the file notes in its row."""
+    """Return rows in any order. A row of a file records that the worker which claimed it is dead."""
     if not isinstance(value, list):
         return value
     is_claimed = [isinstance(each, Question) and each.request.identifier == "claimed" for each in value]

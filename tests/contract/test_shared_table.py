@@ -78,7 +78,7 @@ async def test_what_a_worker_wrote_is_its_own_until_the_lease_ends(workers: Work
     assert await due(theirs, clock()) == [IDENTIFIER]
     assert await due(ours, clock()) == []
 
-    clock.now = NOON + 2 * LEASE  # work that takes longer stays with whoever asks for more
+    clock.now = NOON + 2 * LEASE  # work that takes longer stays with the worker that renews its lease
     assert await due(theirs, clock()) == [IDENTIFIER]
     assert await due(ours, clock()) == []
 

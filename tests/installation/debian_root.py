@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-#: Whoever installs the bot: not root, as on any cloud's Debian.
+#: The user who installs the bot: not root, as on any cloud's Debian.
 READER = "reader"
 
 #: What a cloud's Debian has beyond the smallest one.
@@ -119,7 +119,7 @@ class DebianRoot:
         rights = f'{READER} ALL=(ALL) NOPASSWD: ALL\nDefaults env_keep += "{kept}"\n'
         self.write("etc/sudoers.d/reader", rights, mode=0o440)
         self.write("usr/local/bin/reader-editor", _EDITOR, mode=0o755)
-        # Whoever is asked whether to go on says yes. What is merely recommended must not be needed.
+        # Answers yes to every prompt. Recommended packages must not be needed.
         options = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\n'
         self.write("etc/apt/apt.conf.d/95reader", options)
         self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", mode=0o755)

@@ -1,6 +1,6 @@
 """What `systemctl` would do with the bot's unit. No systemd runs in the root, so its part is played here.
 
-In the root, a `systemctl` hands its words to this, whoever calls it: the reader or a package's scripts. The
+In the root, a `systemctl` hands its words to this, from the reader or from a package's scripts. The
 unit's ExecStart is started with the unit's environment, credentials and state folder, as a user of its own,
 and counts as started when the worker says that it is ready. The unit's restrictions are not applied:
 tests/integration tries those.

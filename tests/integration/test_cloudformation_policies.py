@@ -21,7 +21,7 @@ OPERATORS = "arn:aws:iam::123456789012:role/oper*"
 WORKER, FORWARDER = "WorkerRole.Arn", "ForwarderRole.Arn"
 MOZDEF_USER, MOZDEF_ROLE = "MozDefUser.Arn", "MozDefRole.Arn"
 
-#: Whoever has broad permissions in the account; one is its administrator.
+#: Principals with broad permissions in the account; one is its administrator.
 EVERYBODY = {
     OPERATOR,
     WORKER,

@@ -1,4 +1,4 @@
-"""Whoever holds the worker's connections open keeps nobody else waiting, and takes nothing that it needs."""
+"""Connections held open keep nobody else waiting, and take no descriptor that the worker needs."""
 
 from __future__ import annotations
 

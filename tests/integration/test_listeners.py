@@ -1,6 +1,6 @@
 """What follows from clicks over a real websocket: windows for notes, Homes, cards that are taken.
 
-What fails after a click is told to whoever clicked, where they clicked. Nobody gets a message.
+What fails after a click is told to the person who clicked, where they clicked. Nobody gets a message.
 """
 
 from __future__ import annotations

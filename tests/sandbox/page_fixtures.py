@@ -45,7 +45,7 @@ def page(browser: Browser, sandbox: SandboxProcess) -> Iterator[Page]:
 
 @pytest.fixture
 def artefacts(tmp_path: Path) -> Path:
-    """Where pictures are kept: a folder that whoever runs the tests may name."""
+    """The folder for pictures: TEST_ARTEFACTS, if set."""
     folder = Path(os.environ.get("TEST_ARTEFACTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""A walk through every view of the sandbox's page, for whoever judges or looks at each of them."""
+"""A walk through every view of the sandbox's page, for tests and people that judge each of them."""
 
 from __future__ import annotations
 

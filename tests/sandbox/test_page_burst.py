@@ -1,4 +1,4 @@
-"""The sandbox's page: a burst of alerts for one person, its line, its card, and whoever takes all of it."""
+"""The sandbox's page: a burst of alerts for one person, its line, its card, and *Take all*."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def _forget_windows() -> Replacements:
 
 
 def _ignore_versions() -> Replacements:
-    """Let whoever saves last win."""
+    """Let the last write win."""
     save = sqlite_store._save
 
     def overwrite(connection: Any, change: Any) -> bool:

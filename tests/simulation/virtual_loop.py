@@ -121,7 +121,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return timer
 
     def call_in_world(self, delay: float, callback: Callable[..., object], *args: Any) -> None:
-        """Call something of the world's after so many true seconds, whoever has set it in motion."""
+        """Call something of the world's after so many true seconds, from any context."""
         handle = _Handle(callback, args, WORLD.copy(), self.now + delay)
         if delay:
             heapq.heappush(self._scheduled, (handle._when, next(self._numbers), handle))
@@ -226,7 +226,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Nobody sleeps who would have to be woken."""
 
 
-#: What the world runs in, whoever has set it in motion.
+#: The context in which the world runs, from wherever it is called.
 WORLD: Final = contextvars.Context()
 
 

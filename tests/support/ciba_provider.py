@@ -39,7 +39,7 @@ class CibaProvider(LineProcess):
         return str(self.tell({})["issuer"])
 
     def device(self, deed: str, code: str) -> str:
-        """Let whoever holds the device that shows the code approve, deny or expire it; return who that is."""
+        """Approve, deny or expire on the device that shows this code; return whose device it is."""
         return str(self.tell({"deed": deed, "code": code})["account"])
 
 

@@ -123,7 +123,7 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, reply: Reply) -> None:
         if self._transport is None:
-            return  # whoever asked has hung up
+            return  # the client has hung up
         with contextlib.suppress(ConnectionError):
             self._transport.write(reply.encoded())
         if self._closes:

@@ -348,7 +348,7 @@ def _unheard_frauds(storm: Storm) -> Iterator[str]:
         if device.deed is not Verdict.FRAUD or told_at is None or device.is_lost:
             continue
         if any(told_at <= at < told_at + 10 * _SECOND for at in storm.deaths):
-            continue  # whoever was told may have died with it
+            continue  # the worker that was told may have been killed
         reasons = [body["details"]["triagebot"].get("reason") for _, body in storm.reports[heard]]
         if "factor_fraud" not in reasons:
             yield f"{heard}: a fraud was reported, and MozDef did not hear of it"

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class _Leap(selectors.SelectSelector):
-    """Waits for nothing: whoever sleeps is woken at once, and it is later then."""
+    """Never waits: a sleep ends at once, and moves the time on."""
 
     def __init__(self) -> None:
         super().__init__()

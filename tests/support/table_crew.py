@@ -43,7 +43,7 @@ class Member:
     def __init__(self, store: DynamoStore, slack: ScriptedMessenger, clock: SteppedClock) -> None:
         self.store = store
         self._clock = clock
-        # Whoever is asked for a proof gives it once they have seen what the message says.
+        # A person who is asked for a proof gives it once they have read the message.
         deeds = [(Verdict.APPROVED, 1)]
         self.factor = ScriptedFactor(clock=clock, deeds=deeds, interval=timedelta(milliseconds=10))
         parts = wired(store, _POLICY, clock=clock, messenger=instead(slack), factor=self.factor)
@@ -89,7 +89,7 @@ class Crew:
         assert len(self._slack.posts) == 1
 
     async def die_while_asking(self) -> None:
-        """Take a request in, and let whoever has it die as the post begins."""
+        """Accept a request, and kill the worker that holds it as the post begins."""
 
         async def die(_: Question | None) -> None:
             raise DiedError

@@ -57,7 +57,7 @@ _MIX: Final = {Kind.ASKABLE: 94, Kind.UNKNOWN: 2, Kind.DEACTIVATED: 1, Kind.INVA
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """One request. `person` is the Slack id of whoever must be asked, empty if nobody may be."""
+    """One request. `person` is the Slack id of the person to be asked, empty if nobody may be."""
 
     identifier: str
     label: str

@@ -120,8 +120,8 @@ def _timed_out(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
 def _given_up(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
     """Judge a report about somebody who can be asked: only time can be the reason, and only for now.
 
-    Whoever dies every other moment cannot always find out in time whether it has asked. But it may not say
-    so of a question whose post it heard of; and the question must be there in the end.
+    A worker that is killed again and again cannot always find out in time whether it has asked. But it may
+    not say so of a question whose post it heard of; and the question must be there in the end.
     """
     since = deaths.history.received.get(case.alert.body, float("inf"))
     if receipt.reason not in (_LATE, WAITED):

@@ -28,7 +28,7 @@ ROUNDING: Final = 1e-6
 
 @dataclass(kw_only=True)
 class Press:
-    """One press of a button. `honest`: by whoever was asked, where they were asked, on an offered button."""
+    """One press of a button. `honest`: by the person asked, where they were asked, on an offered button."""
 
     number: int
     identifier: str

@@ -57,7 +57,7 @@ SECRET_KEY: Final = "secret-key-of-the-torture/0123456789abcdef"
 def write_policies(folder: Path, *, factored: str = "", addresses: Sequence[str] = ()) -> dict[str, str]:
     """Write how alerts are handled; return the variable that says so.
 
-    Those of a label may need a proof, by whoever `people.toml` names for some of the addresses.
+    Those of a label may need a proof, by the subject that `people.toml` names for some of the addresses.
     """
     proved = f'\n[alert.{factored}]\nfactor = "required"\n' if factored else ""
     (folder / "alerts.toml").write_text(_POLICIES + proved)

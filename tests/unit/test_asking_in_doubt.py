@@ -193,7 +193,7 @@ async def test_a_click_during_a_look_that_missed_counts(harness: AskingHarness) 
     assert (len(harness.messenger.looks), len(harness.messenger.posts)) == (1, 1)
 
 
-# A restored backup does not know what was asked since: whoever may have been asked is looked up first
+# A restored backup does not know what was asked since: anybody who may have been asked is looked up first
 
 
 @pytest.fixture

@@ -168,7 +168,7 @@ async def test_a_deadline_that_could_not_be_stored_is_met_as_soon_as_it_can(harn
     await harness.work()
 
     assert len(await harness.reports()) == 1
-    assert harness.woken > woken  # whoever sends reports
+    assert harness.woken > woken  # the publisher
 
 
 async def test_a_deadline_that_passed_while_the_process_was_down_is_met_once(harness: ServiceHarness) -> None:

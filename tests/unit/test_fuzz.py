@@ -155,7 +155,7 @@ def _is_base64_of_json(body: str) -> bool:
         return False
 
 
-#: What a text may do to whoever shows it.
+#: What a text may do to the program that shows it.
 PIECES = (
     "<!channel>", "<!here|you>", "<!subteam^S1>", "<@U0ADA>", "<#C1|general>",
     "<https://evil.example|your bank>",

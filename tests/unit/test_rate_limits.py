@@ -367,7 +367,7 @@ def flood(requests: int, limit: Limit, *, workers: int) -> Course:
                 await worker.service.receive([a_request(f"{n}", user=f"p{n}@example.com") for n in share])
             while slack.posts.total() < requests:
                 await asyncio.sleep(1)
-            await asyncio.sleep(120)  # whoever would ask somebody again has asked by then
+            await asyncio.sleep(120)  # by then a worker that asks somebody twice has done so
         return slack.course()
 
     return run_simulated(scenario)

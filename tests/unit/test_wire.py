@@ -429,7 +429,7 @@ def test_every_report_is_canonical_ascii_that_a_stock_mozdef_keeps(report: Repor
 
     assert body.isascii()
     assert body == json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
-    assume(report.identifier.lower() not in TRIGGER_WORDS)  # whoever may send requests chooses it
+    assume(report.identifier.lower() not in TRIGGER_WORDS)  # the sender chooses it
     assert judge(body).fate is (Fate.INDEXED if report.note else Fate.CHANGES_ALERT)
 
 

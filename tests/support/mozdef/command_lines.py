@@ -18,7 +18,7 @@ def serve(commands: Dict[str, Callable[..., Any]]) -> None:
         name, arguments = json.loads(line)
         try:
             answer = {"result": commands[name](**arguments)}
-        except Exception:  # whoever asked raises it
+        except Exception:  # the caller raises it
             answer = {"error": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -1,4 +1,4 @@
-"""The other ends of the queues: MozDef's, and whoever looks after the dead letters."""
+"""The other ends of the queues: MozDef's, and that for dead letters."""
 
 from __future__ import annotations
 
