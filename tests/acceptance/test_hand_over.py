@@ -12,6 +12,7 @@ from world import ADA, GRACE, World, buttons, until
 from world.slack_views import ALERT_URL, RADIA, card_of, home_of, open_home, thread_of
 
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
+from bot.sandbox.fake_slack.server import Click
 from bot.sandbox.fake_slack.workspace import Message
 
 DOROTHY, MALLORY = "U0DOROTH010", "U0STRANG008"
@@ -63,11 +64,13 @@ def choose(world: World, card: Message, chosen: str, *, by: str) -> dict[str, st
     view = until(look, what="the window")
     values = {"receiver": {"who": {"type": "users_select", "selected_user": chosen}}}
     unknown = {"receiver": WORDING["refusal"]["receiver_unknown"]}  # in time, as on a busy machine
-    while True:
+
+    def send() -> Click | None:
         sent = world.slack.run(world.slack.stand_in.submit_view(user=by, view_id=view["id"], values=values))
         assert sent.acknowledged
-        if sent.errors != unknown:
-            return dict(sent.errors)
+        return sent if sent.errors != unknown else None
+
+    return dict(until(send, what="Slack says in time who that is").errors)
 
 
 def taken_by(world: World, identifier: str) -> str | None:

@@ -135,10 +135,11 @@ class ClickHarness:
         view = self.modal(user)
         assert view is not None
         values = {"receiver": {"who": {"type": "users_select", "selected_user": chosen}}}
-        while True:
-            sent = await self.slack.slack.submit_view(user=user, view_id=view["id"], values=values)
-            if sent.errors != {"receiver": WORDING["refusal"]["receiver_unknown"]}:
-                return sent
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                sent = await self.slack.slack.submit_view(user=user, view_id=view["id"], values=values)
+                if sent.errors != {"receiver": WORDING["refusal"]["receiver_unknown"]}:
+                    return sent
 
     async def open_note(self, question: Question, user: str = ADA) -> Any:
         """Press *Add a note*, and return the window that opens."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import boto3
 import pytest
+from aws_stand_in import silent
 from botocore.config import Config
 from mypy_boto3_sqs import SQSClient
 from running_slack import APP_TOKEN, BOT_TOKEN, RunningSlack, running
@@ -192,36 +193,8 @@ async def look(chosen: Settings, *, patience: timedelta = 6 * PATIENCE) -> dict[
     return {finding.subject: finding for finding in await check_everything(chosen, patience=patience)}
 
 
-@asynccontextmanager
-async def silence() -> AsyncIterator[str]:
-    """A server that takes every call and never answers; yields its address."""
-    over = asyncio.Event()
-
-    calls: set[asyncio.Task[None]] = set()
-
-    async def wait(writer: asyncio.StreamWriter) -> None:
-        await over.wait()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        calls.add(asyncio.create_task(wait(writer)))
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        over.set()
-        server.close()
-        await server.wait_closed()
-        for _ in range(10):  # a connection that was accepted just now becomes a call only a few turns later
-            await asyncio.sleep(0)
-        await asyncio.gather(*calls)
-
-
 async def test_what_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with silence() as address:
+    with silent() as address:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", address)
         chosen = settings(tmp_path, SLACK_API_URL=address)
 
@@ -229,7 +202,7 @@ async def test_what_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytes
 
     for subject in ("bot token", "app-level token", "request queue", "response queue"):
         assert findings[subject].detail == "no answer within 0.1 s"
-        assert findings[subject].remedy == ("check DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY)")
+        assert findings[subject].remedy == "check DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY)"
 
 
 async def test_without_a_dead_letter_queue_it_warns(tmp_path: Path) -> None:

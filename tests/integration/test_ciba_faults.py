@@ -29,6 +29,7 @@ from scripted_provider import (
     ScriptedProvider,
     scripted,
 )
+from world import eventually
 
 from bot.errors import AmbiguousError, ConfigError, NoDevice, PermanentError, TransientError, TriageBotError
 from bot.factor.calls import Calls
@@ -307,8 +308,7 @@ async def test_a_provider_that_is_slow_to_take_pushes_holds_up_no_poll(
     await factor.refresh()
     provider.pushes = [Hang]
     pushes = [asyncio.create_task(factor.push(ADA, "CODE23")) for _ in range(SLOTS + 8)]
-    while provider.paths().count("/push") < SLOTS:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: provider.paths().count("/push") >= SLOTS)
 
     assert (await factor.poll("push-1", ADA)).verdict is Verdict.PENDING
 

@@ -29,6 +29,7 @@ from scripted_slack import (
     scripted_slack,
     writes,
 )
+from world import eventually
 
 from bot.errors import (
     AmbiguousError,
@@ -334,8 +335,7 @@ async def test_a_connection_that_could_not_be_had_in_time_means_not_done() -> No
     patience = aiohttp.ClientTimeout(total=30, connect=0.2)
     async with scripted_slack(wait) as slack, api_of(slack, patience=patience, connections=1) as api:
         first = asyncio.ensure_future(post(api))
-        while not slack.received:
-            await asyncio.sleep(0.001)
+        await eventually(lambda: slack.received)
 
         error = await failure(post(api))
         go_on.set()

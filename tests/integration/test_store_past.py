@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from fakes import NOON, ToldClock
 from store_files import a_question, fill, opened, overwrite, undo_upgrade
+from world import eventually
 
 from bot.errors import StartRefused, StoreError, StoreReplaced, StoreUnusable
 from bot.store import OpenStore, open_store
@@ -236,13 +237,11 @@ async def test_a_head_that_cannot_be_written_undoes_nothing_and_is_told(tmp_path
     watching = asyncio.create_task(store.watch(stop, interval=SOON))
 
     await add(store, "one")
-    while not store.head_trouble:
-        await asyncio.sleep(0)
+    await eventually(lambda: store.head_trouble)
     assert await store.find("one")
 
     head_path(path).rmdir()
-    while store.head_trouble:
-        await asyncio.sleep(0)
+    await eventually(lambda: not store.head_trouble)
     stop.set()
     await watching
     await store.close()
@@ -474,10 +473,9 @@ async def test_a_file_that_is_gone_is_noticed_without_a_commit(
     watching = asyncio.create_task(store.watch(asyncio.Event(), interval=SOON))
 
     if "folder" in case:  # nowhere to write to, until the folder is back
-        while "store.unrescued" not in {
-            record.event for record in caplog.records if hasattr(record, "event")
-        }:
-            await asyncio.sleep(0)
+        await eventually(
+            lambda: any(getattr(each, "event", "") == "store.unrescued" for each in caplog.records)
+        )
         with pytest.raises(StoreReplaced):
             await store.probe()
         path.parent.with_name("moved").rename(path.parent)
@@ -524,8 +522,7 @@ async def test_a_log_that_was_removed_loses_nothing(
     else:
         stop = asyncio.Event()
         watching = asyncio.create_task(store.watch(stop, interval=SOON))
-        while not log_path(path).exists():
-            await asyncio.sleep(0)
+        await eventually(log_path(path).exists)
         stop.set()
         await watching
         await add(store, "two")

@@ -96,8 +96,11 @@ def test_a_note_can_be_written_with_the_keyboard_alone(page: Page, artefacts: Pa
     page.keyboard.press("Enter")
     modal(page).wait_for()
     page.keyboard.type("Perhaps the cleaner.")
-    while page.evaluate("document.activeElement.id") != "modal-submit":
+    for _ in range(20):  # more than can have the focus
         page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "modal-submit":
+            break
+    page.locator("#modal-submit:focus").wait_for()
     page.keyboard.press("Enter")
 
     modal(page).wait_for(state="detached")

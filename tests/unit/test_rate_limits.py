@@ -365,8 +365,9 @@ def flood(requests: int, limit: Limit, *, workers: int) -> Course:
             for number, worker in enumerate(crew):
                 share = range(number, requests, workers)
                 await worker.service.receive([a_request(f"{n}", user=f"p{n}@example.com") for n in share])
-            while slack.posts.total() < requests:
-                await asyncio.sleep(1)
+            async with asyncio.timeout(24 * 3600):
+                while slack.posts.total() < requests:
+                    await asyncio.sleep(1)
             await asyncio.sleep(120)  # by then a worker that asks somebody twice has done so
         return slack.course()
 

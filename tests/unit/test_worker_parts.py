@@ -19,6 +19,7 @@ from fakes import NOON, SteppedClock, a_request
 from memory_store import MemoryStore
 from slack_sdk.web.async_client import AsyncWebClient
 from wiring import SETTINGS, wired
+from world import eventually
 from world.service_manager import ServiceManager
 
 from bot.backoff import seconds_to_beat
@@ -91,8 +92,7 @@ async def test_a_cancelled_wait_breaks_neither_the_call_nor_the_thread(thread: D
         calls.append("slow")
 
     running = asyncio.create_task(thread.run(slow))
-    while not begun.is_set():
-        await asyncio.sleep(0.01)
+    await eventually(begun.is_set)
     waiting = asyncio.create_task(thread.run(calls.append, "never"))
     await asyncio.sleep(0)
     running.cancel()
