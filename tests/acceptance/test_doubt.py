@@ -68,6 +68,7 @@ def test_im_history_taken_away_at_run_time_keeps_the_doubt_and_nothing_else_wait
     assert len(world.slack.questions(identifier)) == 1
 
 
+@pytest.mark.slow
 def test_without_im_history_at_start_a_row_in_doubt_is_settled_and_never_repeated(
     doubtful: Mapping[str, tuple[World, str]],
 ) -> None:

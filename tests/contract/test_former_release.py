@@ -36,6 +36,8 @@ from bot.triage.model import Choice, OutboxRow, Question, State
 from bot.triage.outcomes import Outcome, Reason
 from bot.worker.export_lines import alert_lines, first_line
 
+pytestmark = pytest.mark.slow
+
 MINUTE = timedelta(minutes=1)
 MINUTES_SHARED = 60
 
@@ -194,7 +196,6 @@ def until_all_is_done(table: SharedTable) -> None:
     raise AssertionError("something is never done")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1])
 def test_workers_of_both_releases_share_a_table_for_an_hour(table: SharedTable) -> None:
     for _ in range(MINUTES_SHARED):

@@ -56,6 +56,7 @@ def forwarder(
     return Forwarder(tmp_path_factory.mktemp("forwarder"), stack, aws_environment)
 
 
+@pytest.mark.slow
 def test_an_unmodified_mozdef_reaches_the_person_and_gets_the_answer(
     world: World, forwarder: Forwarder
 ) -> None:

@@ -96,6 +96,7 @@ def test_no_metric_carries_an_identifier_an_address_or_a_label_that_mozdef_made_
     assert [one for one in busy.identifiers if one in text] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "why"),
     [

@@ -208,6 +208,7 @@ def hasty(world: World, manager: ServiceManager) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_it_asks_for_time_until_slack_has_opened_a_link_and_says_when_it_stops(
     world: World, manager: ServiceManager
 ) -> None:
@@ -265,6 +266,7 @@ def test_a_poller_that_is_stuck_ends_the_pings_and_asks_for_the_end(
     assert "loops=poller" in hasty.worker.until_logged("worker.stalled")
 
 
+@pytest.mark.slow
 def test_an_event_loop_that_is_stuck_is_silent(hasty: World, manager: ServiceManager) -> None:
     (hasty.worker.folder / "loop").touch()
     until((hasty.worker.folder / "held").exists, what="the event loop is held up")

@@ -237,6 +237,7 @@ def test_a_worker_that_starts_before_slack_does_accepts_and_asks_later(world: Wo
     assert world.status(identifier) == "acknowledged"
 
 
+@pytest.mark.slow
 def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     lines = [f"{name}={value}\n" for name, value in world.settings.items()]
     path = world.worker.folder / ".env"
@@ -254,6 +255,7 @@ def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     assert warning in world.worker.log
 
 
+@pytest.mark.slow
 def test_list_show_and_stats_tell_the_same_whether_the_worker_runs_or_not(world: World) -> None:
     world.start()
     identifier = world.send(alert="ssh_access_sign_releng")
@@ -466,6 +468,7 @@ def proxy() -> Iterator[ForwardProxy]:
         yield proxy
 
 
+@pytest.mark.slow
 def test_a_proxy_without_a_scheme_is_the_way_for_every_part_of_the_program(
     create_world: Callable[..., World], proxy: ForwardProxy
 ) -> None:

@@ -66,6 +66,7 @@ def test_the_unanswered_are_reminded_and_given_up_and_the_answered_are_left_alon
     assert reminder.count() == 0
 
 
+@pytest.mark.slow
 def test_whoever_sends_such_an_alert_is_told_what_to_wait_for(page: Page) -> None:
     page.get_by_label("30 seconds to answer").check()
 
@@ -196,6 +197,7 @@ def test_the_page_fits_a_narrow_screen(page: Page, artefacts: Path, scheme: str)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 def test_the_page_says_why_the_sandbox_ended(browser: Browser, tmp_path: Path) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         page = browser.new_page()
@@ -210,6 +212,7 @@ def test_the_page_says_why_the_sandbox_ended(browser: Browser, tmp_path: Path) -
         assert sandbox.ended()[0] == 1
 
 
+@pytest.mark.slow
 def test_no_and_then_yes_stays_escalated_and_is_told_kindly(page: Page, artefacts: Path) -> None:
     send_alert(page, summary="A drawer was emptied.", address="katherine@example.com")
     message = question(page, "A drawer was emptied.")
@@ -308,6 +311,7 @@ def test_the_tabs_are_walked_with_the_arrow_keys(page: Page) -> None:
     assert page.locator("#panel-messages").is_hidden()
 
 
+@pytest.mark.slow
 def test_a_yes_that_needs_a_proof_is_confirmed_on_the_phone_with_the_code_of_the_message(
     page: Page, artefacts: Path
 ) -> None:

@@ -26,6 +26,7 @@ from wording import WORDING
 from world import PATIENCE_SECONDS
 
 pytest_plugins = ["page_fixtures"]
+pytestmark = pytest.mark.slow
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (390, 1080, 1440)
@@ -53,7 +54,6 @@ def findings(page: Page) -> Iterator[str]:
         yield f"{finding['id']}: {[node['target'] for node in finding['nodes']]}"
 
 
-@pytest.mark.slow
 def test_axe_finds_nothing_on_any_view_in_any_scheme_and_width(
     browser: Browser, tmp_path: Path, artefacts: Path
 ) -> None:

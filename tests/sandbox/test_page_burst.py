@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 from sandbox_page import button, keep_pictures, look_at, question, send_sample
 from wording import fixed_words
@@ -11,6 +12,7 @@ from wording import fixed_words
 from bot.settings.messages import load_messages
 
 pytest_plugins = ["page_fixtures"]
+pytestmark = pytest.mark.slow
 
 WORDS = load_messages()["burst"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 from sandbox_page import (
     button,
@@ -20,6 +21,7 @@ from sandbox_page import (
 from wording import WORDING, fixed_words
 
 pytest_plugins = ["page_fixtures"]
+pytestmark = pytest.mark.slow
 
 CARD = WORDING["card"]
 

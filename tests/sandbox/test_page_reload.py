@@ -15,6 +15,7 @@ from wording import WORDING, fixed_words
 from world import PATIENCE_SECONDS
 
 pytest_plugins = ["page_fixtures"]
+pytestmark = pytest.mark.slow
 
 
 def reload(page: Page) -> None:
@@ -65,7 +66,6 @@ def test_a_reload_keeps_person_and_place(page: Page) -> None:
     expect(page.locator("#conversation-head")).to_contain_text("Grace Hopper")
 
 
-@pytest.mark.slow
 def test_a_page_without_its_sandbox_says_how_to_start_it_and_carries_on_with_the_next(
     browser: Browser, tmp_path: Path
 ) -> None:

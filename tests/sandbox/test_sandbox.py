@@ -60,6 +60,7 @@ def runs(pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_the_self_test_tells_how_each_alert_ended_and_heeds_nothing_of_what_surrounds_it(
     tmp_path: Path,
 ) -> None:
@@ -93,6 +94,7 @@ def test_ctrl_c_ends_every_part_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
 def test_a_sandbox_that_is_killed_takes_its_parts_with_it(tmp_path: Path) -> None:
     with SandboxProcess(tmp_path) as sandbox:

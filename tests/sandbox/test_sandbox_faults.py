@@ -17,6 +17,8 @@ from bot.sandbox.self_test import texts
 from bot.sandbox.supervisor import WorkerState
 from bot.sandbox.trial import Trial
 
+pytestmark = pytest.mark.slow
+
 #: The worker, whose settings are wrong when it is started again.
 RUNS_ONCE = """
 import pathlib, runpy, sys

@@ -12,6 +12,8 @@ from bot.sandbox.phone import PUSH_LIFETIME, Prompt
 from bot.sandbox.trial import Trial
 from bot.sandbox.trial_samples import SECOND_FACTOR
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def trial() -> AsyncIterator[Trial]:

@@ -41,7 +41,7 @@ def test_every_promise_is_kept_with_a_second_factor(store: str) -> None:
     assert simulate(Plan(seed=12, store=store, factor=True)).violations == []
 
 
-@pytest.mark.slow  # `python -m tests.simulation --ci` runs them as well
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", list(corpus()), ids=str)
 def test_what_once_failed_does_not_fail_again(plan: Plan) -> None:
     assert simulate(plan).violations == []
@@ -60,6 +60,7 @@ async def _log_of(seed: int, store: str, *, hash_seed: str) -> bytes:
     return output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["sqlite", "dynamodb"])
 async def test_two_processes_write_the_same_log(store: str) -> None:
     logs = await asyncio.gather(*(_log_of(2, store, hash_seed=hash_seed) for hash_seed in ("1", "2")))

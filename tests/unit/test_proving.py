@@ -581,6 +581,7 @@ def test_a_kind_of_alert_that_needs_none_is_answered_at_once() -> None:
     in_scene(play, replace(REQUIRED, alerts=policies))
 
 
+@pytest.mark.slow
 def test_a_thousand_people_in_proof_hold_up_nobody_and_leave_nothing_behind() -> None:
     async def play(scene: Scene) -> None:
         assert scene.factor
