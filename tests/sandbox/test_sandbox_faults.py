@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from trial_fixtures import until
 
 from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.fake_slack.workspace import Message
@@ -17,6 +18,7 @@ from bot.sandbox.self_test import texts
 from bot.sandbox.supervisor import WorkerState
 from bot.sandbox.trial import Trial
 
+pytest_plugins = ["trial_fixtures"]
 pytestmark = pytest.mark.slow
 
 #: The worker, whose settings are wrong when it is started again.
@@ -30,16 +32,6 @@ runpy.run_module("bot", run_name="__main__")
 """
 
 SUMMARY = "A session was opened on prod-7."
-
-
-@pytest.fixture
-async def trial() -> AsyncIterator[Trial]:
-    trial = Trial()
-    try:
-        await trial.start()
-        yield trial
-    finally:
-        await trial.stop()
 
 
 def pill(trial: Trial, part: str) -> dict[str, Any]:
@@ -60,9 +52,9 @@ def questions(trial: Trial) -> Sequence[Message]:
 
 async def kill(trial: Trial) -> None:
     trial.kill_worker()
-    await trial.until(
-        lambda: trial.supervisor is not None and trial.supervisor.state is WorkerState.RESTARTING
-    )
+    assert trial.supervisor
+    supervisor = trial.supervisor
+    await until(trial, lambda: supervisor.state is WorkerState.RESTARTING, what="the worker is restarted")
 
 
 async def nothing(_trial: Trial) -> None:
@@ -91,15 +83,19 @@ async def test_an_alert_that_is_sent_in_the_middle_of_trouble_is_asked_once(
     )
     await mend_it(trial)
 
-    await trial.until(lambda: bool(questions(trial)))
+    await until(trial, lambda: bool(questions(trial)), what="the question")
     (question,) = questions(trial)
-    await trial.until(lambda: trial.slack.links > 0 and pill(trial, "Worker")["state"] == "up")
+    await until(
+        trial, lambda: trial.slack.links > 0 and pill(trial, "Worker")["state"] == "up", what="it is up again"
+    )
     click = await trial.slack.click(
         user="U0ADALOVE01", channel=question.channel, ts=question.ts, action_id="answer-yes"
     )
 
     assert click.acknowledged
-    await trial.until(lambda: trial.ledger.status(sent.identifier) == "acknowledged")
+    await until(
+        trial, lambda: trial.ledger.status(sent.identifier) == "acknowledged", what="MozDef has the answer"
+    )
     assert len(questions(trial)) == 1
     if break_it is kill:
         assert pill(trial, "Worker")["words"].startswith("back after ")
@@ -109,11 +105,11 @@ async def test_a_frozen_worker_shows_as_not_responding_until_it_goes_on(trial: T
     assert trial.worker is not None
     os.kill(trial.worker.pid, signal.SIGSTOP)
     try:
-        await trial.until(lambda: pill(trial, "Worker")["words"] == "not responding")
+        await until(trial, lambda: pill(trial, "Worker")["words"] == "not responding", what="it is frozen")
     finally:
         with suppress(ProcessLookupError):
             os.kill(trial.worker.pid, signal.SIGCONT)
-    await trial.until(lambda: pill(trial, "Worker")["words"] == "running")
+    await until(trial, lambda: pill(trial, "Worker")["words"] == "running", what="it goes on")
 
 
 async def test_a_worker_whose_settings_are_wrong_is_not_started_again() -> None:

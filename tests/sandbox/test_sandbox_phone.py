@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
+from trial_fixtures import until
 
 from bot.sandbox.fake_slack.workspace import Message
 from bot.sandbox.phone import PUSH_LIFETIME, Prompt
 from bot.sandbox.trial import Trial
 from bot.sandbox.trial_samples import SECOND_FACTOR
 
+pytest_plugins = ["trial_fixtures"]
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-async def trial() -> AsyncIterator[Trial]:
-    trial = Trial()
-    await trial.start()
-    yield trial
-    await trial.stop()
 
 
 def message_about(trial: Trial, summary: str) -> Message | None:
@@ -29,7 +22,7 @@ def message_about(trial: Trial, summary: str) -> Message | None:
 
 
 async def press_yes(trial: Trial, summary: str, address: str) -> None:
-    await trial.until(lambda: message_about(trial, summary) is not None)
+    await until(trial, lambda: message_about(trial, summary) is not None, what="the question")
     asked, person = message_about(trial, summary), trial.workspace.person_of_email(address)
     assert asked
     assert person
@@ -43,7 +36,7 @@ async def prompt_of(trial: Trial, address: str) -> Prompt:
     def shown() -> list[Prompt]:
         return [each for each in trial.phone.prompts if each.subject == address]
 
-    await trial.until(lambda: bool(shown()))
+    await until(trial, lambda: bool(shown()), what="the push")
     return shown()[-1]
 
 
@@ -58,7 +51,7 @@ async def test_a_yes_counts_by_what_is_done_on_the_phone(trial: Trial, deed: str
     )
     await press_yes(trial, "A role was given.", address)
     prompt = await prompt_of(trial, address)
-    await trial.until(lambda: message_about(trial, prompt.code) is not None)
+    await until(trial, lambda: message_about(trial, prompt.code) is not None, what="the code in Slack")
     assert trial.ledger.responses(sent.identifier) == []
 
     if deed == "nothing":
@@ -66,6 +59,6 @@ async def test_a_yes_counts_by_what_is_done_on_the_phone(trial: Trial, deed: str
     else:
         trial.phone.act(prompt.id, deed)
 
-    await trial.until(lambda: trial.ledger.status(sent.identifier) == status)
+    await until(trial, lambda: trial.ledger.status(sent.identifier) == status, what=f"the alert is {status}")
     with pytest.raises(LookupError):
         trial.phone.act(prompt.id, "approve")
