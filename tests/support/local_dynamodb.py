@@ -69,11 +69,12 @@ def _own_server(program: str) -> str:
         [sys.executable, str(Path(__file__).with_name(program))],
         cwd=folder.name,
         env=bare_environment(Path(folder.name)),
+        stdin=subprocess.PIPE,  # it ends when this does, whatever ends this process
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    for end in (folder.cleanup, server.communicate, server.kill):
+    for end in (folder.cleanup, server.communicate):
         atexit.register(end)  # the last of them is called first
     assert server.stdout
     port = server.stdout.readline().strip()

@@ -1,10 +1,12 @@
 """`python moto_in_turn.py`: moto's DynamoDB on a port that it prints, which does one request after another.
 
 DynamoDB decides over concurrent writes of one item one by one; moto's threads can let two of them through.
+It serves until its input ends.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -38,4 +40,5 @@ class KeptAlive(WSGIRequestHandler):
 if __name__ == "__main__":
     server = make_server("127.0.0.1", 0, InTurn(), threaded=True, request_handler=KeptAlive)
     print(server.port, flush=True)
-    server.serve_forever()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()

@@ -1,4 +1,7 @@
-"""`python tests/support/table_server.py`: DynamoDB with its tables in memory, on a port that it prints."""
+"""`python tests/support/table_server.py`: DynamoDB with its tables in memory, on a port that it prints.
+
+It serves until its input ends.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ async def _serve_alone() -> None:
     server = TableServer(on_fault=lambda fault: print(fault, file=sys.stderr, flush=True))
     await server.http.start(None)
     print(server.http.address.rpartition(":")[2], flush=True)
-    await asyncio.Event().wait()
+    await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":
