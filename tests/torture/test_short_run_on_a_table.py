@@ -16,7 +16,7 @@ def test_workers_that_share_a_table_keep_every_promise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Most alerts need no second factor: one run is about both kinds.
-    options = ("--busy", "--workers", "3", "--kills", "5", "--alerts", "40", "--seed", "10", "--pace", "10")
+    options = ("--busy", "--workers", "3", "--kills", "5", "--alerts", "32", "--seed", "10", "--pace", "10")
 
     result = asyncio.run(run(tmp_path, *options, "--factor"))
 
