@@ -24,7 +24,7 @@ _FETCHING_VARIABLE = re.compile("PIP_.*|.*_PROXY|.*_CA_BUNDLE|SSL_CERT_.*", re.I
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 
 #: Seconds for one command; the longest installs packages.
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 
 _EDITOR = """#!/bin/sh
 # Somebody who adds to each file what lies ready for it.
@@ -58,7 +58,8 @@ class DebianRoot:
         self.write("etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")
         suite = codename()
         options = ["--variant=minbase", f"--include={BEYOND_THE_SMALLEST}"]
-        _run("debootstrap", *options, suite, str(self.path), *_mirror(suite))
+        # What it mounts is its own: where it fails, /proc must not be left in what is deleted then.
+        _run("unshare", "--mount", "debootstrap", *options, suite, str(self.path), *_mirror(suite))
         (self.path / "etc/apt/sources.list").unlink(missing_ok=True)
         for name in FETCHING:
             self._copy(Path("/", name))

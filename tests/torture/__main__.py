@@ -7,6 +7,7 @@ import asyncio
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from .fast_clock import PACE, SHARED_PACE
@@ -18,25 +19,26 @@ from .trial import Trial
 
 def main() -> int:
     """Run one trial; its folder (log and store) is kept where a promise was broken, or where it is named."""
-    options = _options()
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="torture-"))
+    options, named = parse(sys.argv[1:])
+    folder = named or Path(tempfile.mkdtemp(prefix="torture-"))
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {name: value for name, value in vars(options).items() if name != "folder"}
     print("$ python -m tests.torture " + shlex.join(sys.argv[1:]), flush=True)
-    result = asyncio.run(Trial(Options(**wanted), folder).run())
+    result = asyncio.run(Trial(options, folder).run())
     print(render(result))
     print(f"log and store: {folder}")
     return 1 if result.violations else 0
 
 
-def _options() -> argparse.Namespace:
+def parse(arguments: Sequence[str]) -> tuple[Options, Path | None]:
+    """Return what these arguments say, and the folder if they name one."""
     parser = _parser()
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.store = options.store or ("sqlite" if options.workers == 1 else "dynamodb")
     options.pace = options.pace or (PACE if options.store == "sqlite" else SHARED_PACE)
     if options.workers > 1 and options.store == "sqlite":
         parser.error("a SQLite store has one worker: --store dynamodb")
-    return options
+    wanted = {name: value for name, value in vars(options).items() if name != "folder"}
+    return Options(**wanted), options.folder
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,6 +41,8 @@ def cards(case: Case) -> Findings:
     if case.alert.label != CARDED_LABEL or all(receipt.outcome == "yes" for receipt in receipts):
         return
     *_, last = standings(receipts)
+    if not last.outcome:  # the report of it is missing, which is another promise's
+        return
     if not case.cards:
         yield Promise.CARDLESS, f"{last}"
     elif not any(_shows(card, case, last) for card in case.cards):

@@ -1,8 +1,7 @@
 """The real worker, built to die on cue, and the nursery that brings it to life again and again.
 
-`python -m tests.torture.killable_worker` reads one JSON object a line (see `Cue`), lives one life for each,
-and writes what became of it. A life is a forked process: all modules are loaded already, so it serves at
-once.
+The nursery (`main`) reads one JSON object a line (see `Cue`), lives one life for each, and writes what became
+of it. It is a forked process, and so is a life: all modules are loaded already, so it serves at once.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -223,6 +223,8 @@ def _quick_links(pace: float) -> LinkTimes:
 
 def main() -> None:
     """Live one life for each line of standard input."""
+    os.setsid()
+    warnings.simplefilter("error")
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr, journal_stream="", secrets=[])
@@ -264,7 +266,3 @@ def _live(worker: KillableWorker) -> int:
 
 def _say(**facts: object) -> None:
     os.write(sys.stdout.fileno(), json.dumps(facts).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
-import sys
+import socket
 import time
-from asyncio.subprocess import Process
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Literal
+
+from world.fork_server import ForkedProcess, fork
 
 from bot.sandbox.child_process import bare_environment
 
 from .history import End
 from .killable_worker import Cue
 
-#: The checkout, from which the worker is imported.
+#: The checkout and its tests, from which the worker is imported.
 _HOME: Final = Path(__file__).resolve().parents[2]
+_PATH: Final = os.pathsep.join([str(_HOME), str(_HOME / "tests")])
+_NURSERY: Final = Path(__file__).with_name("loaded_nursery.py")
 
 #: Seconds that a worker may take to end after SIGTERM, before it counts as stuck.
 _STUCK: Final = 15.0
@@ -37,26 +41,28 @@ def log_name(worker: str) -> str:
 class Lives:
     """The nursery process, seen from outside."""
 
-    def __init__(self, name: str, process: Process) -> None:
+    def __init__(
+        self, name: str, process: ForkedProcess, told: asyncio.StreamReader, tells: asyncio.StreamWriter
+    ) -> None:
         self.name = name
         self._process = process
+        self._told = told
+        self._tells = tells
         self._facts: dict[str, Any] = {}
 
     @classmethod
     async def start(cls, name: str, folder: Path, environment: Mapping[str, str]) -> Lives:
         """Start the nursery of the worker of this name, with its log in `folder`."""
-        with (folder / log_name(name)).open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-W", "error", "-m", "tests.torture.killable_worker"),
-                cwd=folder,
-                env={**bare_environment(folder), **environment, "PYTHONPATH": str(_HOME)},
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
+        ours, its = socket.socketpair()
+        with its, (folder / log_name(name)).open("ab") as log:
+            process = fork(
+                _NURSERY,
+                [],
+                folder=folder,
+                environment={**bare_environment(folder), **environment, "PYTHONPATH": _PATH},
+                streams=(its.fileno(), its.fileno(), log.fileno()),
             )
-        return cls(name, process)
+        return cls(name, process, *await asyncio.open_connection(sock=ours))
 
     async def live(self, cue: Cue, *, seconds: float, wanted: InquiryDraft = "kill") -> End:
         """Live one life: to its cue, or for so many seconds."""
@@ -69,10 +75,9 @@ class Lives:
         return self._end(wanted, 0.0)
 
     async def begin(self, cue: Cue) -> None:
-        assert self._process.stdin is not None
         self._facts.clear()
-        self._process.stdin.write(json.dumps(asdict(cue)).encode() + b"\n")
-        await self._process.stdin.drain()
+        self._tells.write(json.dumps(asdict(cue)).encode() + b"\n")
+        await self._tells.drain()
         await self._until("born")
 
     async def end(self, wanted: InquiryDraft) -> End:
@@ -89,11 +94,14 @@ class Lives:
 
     async def stop(self) -> None:
         """End the nursery, and the life in it if there is one."""
-        if self._process.returncode is None:
+        if self._process.poll() is None:
             if "born" in self._facts and "died" not in self._facts:
                 self._send(signal.SIGKILL)
-            self._process.kill()
-        await self._process.wait()
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait(_STUCK)
+        self._tells.close()
+        with contextlib.suppress(ConnectionError):
+            await self._tells.wait_closed()
 
     def _send(self, number: signal.Signals) -> None:
         # The pid cannot be another's: the nursery reaps a life only when it is told to begin the next.
@@ -108,9 +116,8 @@ class Lives:
 
     async def _until(self, fact: str) -> None:
         """Read what the nursery tells. `RuntimeError` if it ends before that."""
-        assert self._process.stdout is not None
         while fact not in self._facts:
-            line = await self._process.stdout.readline()
+            line = await self._told.readline()
             if not line:
                 raise RuntimeError("the nursery ended; see its log")
             self._facts.update(json.loads(line))

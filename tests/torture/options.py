@@ -27,3 +27,8 @@ class Options:
     busy: bool = False  #: the machine has other work, too
     sabotage: str = ""  #: one of `FACTOR_SABOTAGES`, or empty
     log_level: str = "INFO"
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the worker is broken on purpose, to be found out."""
+        return self.without_look_up or self.outbox_after_ack or bool(self.sabotage)

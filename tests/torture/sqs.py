@@ -119,6 +119,8 @@ class FaultySqs:
         """Return the queue that is meant. `_RefusedError` if there is no such action, or no such queue."""
         if action not in _ACTIONS:
             raise _RefusedError("UnsupportedOperation")
+        if action == "CreateQueue":
+            self.create(parameters["QueueName"])
         name = parameters.get("QueueName") or str(parameters.get("QueueUrl", "")).rpartition("/")[2]
         if name not in self.queues:
             raise _RefusedError("QueueDoesNotExist")
@@ -204,6 +206,7 @@ _ACTIONS: Final[Mapping[str, Callable[[FaultySqs, web.Request, StandInQueue, Jso
     "DeleteMessageBatch": FaultySqs._delete_batch,
     "ChangeMessageVisibility": FaultySqs._change,
     "ChangeMessageVisibilityBatch": FaultySqs._change_batch,
+    "CreateQueue": FaultySqs._url,
     "GetQueueAttributes": FaultySqs._attributes,
     "GetQueueUrl": FaultySqs._url,
 }

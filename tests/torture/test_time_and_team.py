@@ -292,6 +292,10 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         lambda alert: replace(a_late_answer(alert, "yes"), reports=a_silent_run(alert).reports),
         {Promise.UNREPORTED, Promise.UNSHOWN, Promise.STALE},
     ),
+    "what a card shows is not judged where the report of it is missing": (
+        lambda alert: a_no(alert, reports=[a_report(alert, "no", sequence=1, comment="A note.")]),
+        {Promise.UNREPORTED, Promise.DISORDERLY, Promise.UNSHOWN, Promise.SILENCED, Promise.UNNOTED},
+    ),
     "a no stays escalated": (lambda alert: a_retraction(alert, "no", said="yes", retracted=True), set()),
     "a no that a yes silences is found": (lambda alert: a_retraction(alert, "yes"), {Promise.SILENCED}),
     "a changed mind is shown as one": (lambda alert: a_change(alert, CHANGED.format(answer=ALERTED)), set()),
