@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from trial_fixtures import until
+from trial_waiting import until
 
 from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.fake_slack.workspace import Message

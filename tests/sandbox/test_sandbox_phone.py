@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from trial_fixtures import until
+from trial_waiting import until
 
 from bot.sandbox.fake_slack.workspace import Message
 from bot.sandbox.phone import PUSH_LIFETIME, Prompt

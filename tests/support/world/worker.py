@@ -57,7 +57,20 @@ def begin(
 def run_command(
     *arguments: str, folder: Path, environment: Mapping[str, str], given: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, with this as its input."""
+    """Run a command to its end, with this as its input.
+
+    A `check` that had to wait too long is run again, a few times: the machine may be busy.
+    """
+    for _ in range(5):
+        done = _run_once(arguments, folder=folder, environment=environment, given=given)
+        if arguments[0] != "check" or "no answer within" not in done.stdout:
+            break
+    return done
+
+
+def _run_once(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], given: str
+) -> subprocess.CompletedProcess[str]:
     with (
         tempfile.TemporaryFile("w+") as stdin,
         tempfile.TemporaryFile("w+") as stdout,
