@@ -19,6 +19,7 @@ from world import World
 from bot.aws.access import Access
 from bot.sqs.clients import Connector
 from bot.store.dynamodb.schema import table_description
+from bot.worker.log import close_log
 
 REGION = "us-west-2"
 
@@ -60,6 +61,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_slow_run(config: pytest.Config) -> bool:
     return bool(config.option.markexpr == "slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """End the log that a test has set up, while the stream of that is still open."""
+    try:
+        yield
+    finally:
+        close_log()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -60,11 +60,9 @@ def configure_logging(
     handler.setFormatter(
         JsonFormatter(secrets=secrets) if as_json else LineFormatter(timed=timed, secrets=secrets)
     )
-    root = logging.getLogger()
-    for earlier in [each for each in root.handlers if isinstance(each.formatter, RedactingFormatter)]:
-        root.removeHandler(earlier)
-        earlier.close()
+    close_log()
     handler.addFilter(_may_be_shown)
+    root = logging.getLogger()
     root.addHandler(handler)
     ours = logging.getLogger(OURS)
     ours.setLevel(level)
@@ -73,6 +71,14 @@ def configure_logging(
     libraries = logging.INFO if level == "DEBUG" else max(root.level, logging.WARNING)
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(libraries)
+
+
+def close_log() -> None:
+    """Write what was counted, and log to that stream no more."""
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each.formatter, RedactingFormatter)]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 def hide_in_log(*secrets: Secret) -> None:
