@@ -65,7 +65,7 @@ def _is_slow_run(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, None, None]:
-    """End the log that a test has set up, while the stream of that is still open."""
+    """Close the log that a test has set up while its stream is still open."""
     try:
         yield
     finally:

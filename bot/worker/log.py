@@ -74,7 +74,7 @@ def configure_logging(
 
 
 def close_log() -> None:
-    """Write what was counted, and log to that stream no more."""
+    """Undo `configure_logging`: write the counts that are open, then stop logging to its stream."""
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each.formatter, RedactingFormatter)]:
         root.removeHandler(handler)

@@ -44,7 +44,7 @@ def settings(expire_after: str) -> dict[str, str]:
 
 
 class InOrder(Random):
-    """Lets a queue hand out what is in it in the order of its coming: the real alert comes in the middle."""
+    """Has a queue keep the order in which messages came, so that the real alert is in the middle."""
 
     def shuffle(self, x: MutableSequence[Any]) -> None:
         """Leave it as it is."""
@@ -52,17 +52,19 @@ class InOrder(Random):
 
 @contextmanager
 def quick_sqs() -> Iterator[FaultySqs]:
-    """Run an SQS without faults. The usual stand-in counts all that waits at each message: too slow here."""
+    """Run an SQS without faults. The usual stand-in counts all waiting messages at each call: too slow."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever, name="sqs", daemon=True)
     thread.start()
     sqs = FaultySqs(clock=FastClock.start(pace=1), random=InOrder(1))
     asyncio.run_coroutine_threadsafe(sqs.start(), loop).result(PATIENCE_SECONDS)
-    yield sqs
-    asyncio.run_coroutine_threadsafe(sqs.stop(), loop).result(PATIENCE_SECONDS)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    try:
+        yield sqs
+    finally:
+        asyncio.run_coroutine_threadsafe(sqs.stop(), loop).result(PATIENCE_SECONDS)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def names_told(queue: StandInQueue) -> set[str]:
@@ -169,7 +171,7 @@ def test_three_thousand_decoys_hide_no_alert_of_another_kind(
 
     world.send_requests(flood_with(count, real, hers))
 
-    # There may be more reports than alerts: then those are looked through, again and again.
+    # Counting reports is cheap, so their bodies are read only once there are enough of them.
     until(
         lambda: len(reports.history) >= count + 2 and len(names_told(reports)) >= count + 2,
         what="MozDef is told of each",

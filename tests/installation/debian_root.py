@@ -58,7 +58,7 @@ class DebianRoot:
         self.write("etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")
         suite = codename()
         options = ["--variant=minbase", f"--include={BEYOND_THE_SMALLEST}"]
-        # What it mounts is its own: where it fails, /proc must not be left in what is deleted then.
+        # In a mount namespace of its own: if it fails, /proc must not stay mounted in a folder to be deleted.
         _run("unshare", "--mount", "debootstrap", *options, suite, str(self.path), *_mirror(suite))
         (self.path / "etc/apt/sources.list").unlink(missing_ok=True)
         for name in FETCHING:

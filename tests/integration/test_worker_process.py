@@ -536,5 +536,5 @@ def interrupt(folder: Path, *, after: str) -> str:
     ["bot.errors", "bot.settings.parsers", "bot.cli.commands", "bot.cli.sample_requests", "bot.sqs.wire"],
 )
 def test_ctrl_c_shows_no_traceback_once_the_program_has_begun(tmp_path: Path, loaded: str) -> None:
-    # Once in many hundred times it comes amid a callback of Python's own, which writes it down and goes on.
+    # Rarely, the signal comes inside one of Python's own callbacks, which reports the interrupt and drops it.
     assert any("Traceback" not in interrupt(tmp_path, after=loaded) for _ in range(3))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
+from threading import Timer
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -84,9 +85,14 @@ class SandboxProcess:
 
     def _address_when_ready(self, process: subprocess.Popen[str]) -> str:
         assert process.stdout is not None
-        for line in process.stdout:
-            if ready := re.match(r"Ready: (\S+)", line):
-                return ready[1]
+        limit = Timer(PATIENCE_SECONDS, process.kill)
+        limit.start()
+        try:
+            for line in process.stdout:
+                if ready := re.match(r"Ready: (\S+)", line):
+                    return ready[1]
+        finally:
+            limit.cancel()
         raise AssertionError(f"the sandbox did not get ready: {process.communicate()[1]}")
 
 

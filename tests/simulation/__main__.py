@@ -93,7 +93,7 @@ def corpus() -> Iterator[Plan]:
 
 
 def _seeds_of_the_tree(count: int) -> Iterator[Plan]:
-    """Yield so many runs: others for each state of the program, the same for the same."""
+    """Yield `count` runs whose seeds are derived from the source: each change of it tries others."""
     digest = hashlib.sha256()
     for path in sorted([*(_HERE.parents[1] / "bot").rglob("*.py"), *_HERE.parent.glob("[st]*/*.py")]):
         digest.update(path.read_bytes())
@@ -109,7 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1, help="so many, from --seed on")
     parser.add_argument("--store", choices=_STORES, default="sqlite")
-    parser.add_argument("--ci", action="store_true", help=f"{_CI_SEEDS} seeds of this tree")
+    parser.add_argument(
+        "--ci", action="store_true", help=f"{_CI_SEEDS} seeds that are derived from the source"
+    )
     parser.add_argument("--sabotage", choices=SABOTAGES, default="", help="break the program first")
     parser.add_argument("--factor", action="store_true", help="let some alerts need a second factor")
     parser.add_argument("--flood", action="store_true", help="let two people get all alerts")

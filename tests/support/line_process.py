@@ -32,6 +32,7 @@ class LineProcess:
             ours, its = socket.socketpair()
             with its, self.log_file.open("ab") as log:
                 self._process = self.begin(its.fileno(), log.fileno())
+            ours.settimeout(PATIENCE_SECONDS)
             self._socket, self._lines = ours, ours.makefile("rw", encoding="utf-8")
         return self
 
@@ -49,7 +50,10 @@ class LineProcess:
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def tell(self, order: object) -> Any:
-        """Let it do something; return its answer. AssertionError with its log if it has ended."""
+        """Let it do something; return its answer. AssertionError with its log if it has ended.
+
+        TimeoutError if it does not answer.
+        """
         line = ""
         with suppress(ConnectionError):
             self._lines.write(json.dumps(order) + "\n")

@@ -69,7 +69,7 @@ def _own_server(program: str) -> str:
         [sys.executable, str(Path(__file__).with_name(program))],
         cwd=folder.name,
         env=bare_environment(Path(folder.name)),
-        stdin=subprocess.PIPE,  # it ends when this does, whatever ends this process
+        stdin=subprocess.PIPE,  # the server ends when this closes, however this process ends
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -41,7 +41,7 @@ def cards(case: Case) -> Findings:
     if case.alert.label != CARDED_LABEL or all(receipt.outcome == "yes" for receipt in receipts):
         return
     *_, last = standings(receipts)
-    if not last.outcome:  # the report of it is missing, which is another promise's
+    if not last.outcome:  # its report is missing, which another promise covers
         return
     if not case.cards:
         yield Promise.CARDLESS, f"{last}"

@@ -36,11 +36,15 @@ async def _run_all(folder: Path) -> list[Result]:
 
     sound = ("--busy", "--kills", "8", "--alerts", "80", "--seed", "7")
     broken = ("--kills", "6", "--alerts", "150")
+    gullible = ("--kills", "4", "--alerts", "200", "--factor", "--sabotage", "approve anybody")
+    lenient = ("--kills", "4", "--alerts", "200", "--factor", "--sabotage", "take unavailable for approved")
     runs = (
         run(folder / "sound", *sound),
         run(folder / "factored", *sound, "--factor"),
         _run_until_found_out(Promise.TWICE, folder / "blind", *broken, "--without-look-up"),
         _run_until_found_out(Promise.UNREPORTED, folder / "careless", *broken, "--outbox-after-ack"),
+        _run_until_found_out(Promise.UNAPPROVED, folder / "gullible", *gullible),
+        _run_until_found_out(Promise.UNAPPROVED, folder / "lenient", *lenient),
     )
     return list(await asyncio.gather(*map(in_turn, runs)))
 
@@ -53,7 +57,7 @@ def _broken(result: Result) -> set[Promise]:
 def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sound, factored, blind, careless = asyncio.run(_run_all(tmp_path))
+    sound, factored, blind, careless, *unproved = asyncio.run(_run_all(tmp_path))
 
     for result in (sound, factored):
         with capsys.disabled():
@@ -61,3 +65,5 @@ def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
         assert not result.violations, render(result)
     assert Promise.TWICE in _broken(blind), render(blind)
     assert Promise.UNREPORTED in _broken(careless), render(careless)
+    for result in unproved:
+        assert Promise.UNAPPROVED in _broken(result), render(result)

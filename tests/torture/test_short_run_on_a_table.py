@@ -15,7 +15,7 @@ from .summary import render
 def test_workers_that_share_a_table_keep_every_promise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Most alerts need no second factor: one run is about both kinds.
+    # Most alerts need no second factor, so one run covers both kinds.
     options = ("--busy", "--workers", "3", "--kills", "5", "--alerts", "32", "--seed", "10", "--pace", "10")
 
     result = asyncio.run(run(tmp_path, *options, "--factor"))
