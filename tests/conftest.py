@@ -6,19 +6,19 @@ import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import boto3
+import local_dynamodb
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
+from local_dynamodb import MOTO
 from moto.server import ThreadedMotoServer
 from mypy_boto3_sqs import SQSClient
 from world import World
 
 from bot.aws.access import Access
 from bot.sqs.clients import Connector
-from bot.store.dynamodb.schema import table_description
 from bot.worker.log import close_log
 
 REGION = "us-west-2"
@@ -140,17 +140,15 @@ def create_queue(sqs: SQSClient) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def create_table(aws_session: boto3.Session, sqs_endpoint: str) -> Callable[[], str]:
-    """Create tables for workers that no other test has, at the address of SQS; return their URLs."""
-    make: Any = aws_session.client
-    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
+def table_endpoint() -> str:
+    """The address of a DynamoDB for workers, which never does two requests at a time."""
+    return local_dynamodb.endpoint(MOTO)
 
-    def create() -> str:
-        name = f"triage-{uuid4().hex}"
-        dynamodb.create_table(**table_description(name))
-        return f"dynamodb://{name}"
 
-    return create
+@pytest.fixture(scope="session")
+def create_table() -> Callable[[], str]:
+    """Create tables for workers that no other test has, at `table_endpoint`; return their URLs."""
+    return lambda: f"dynamodb://{local_dynamodb.create_table(program=MOTO)}"
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`python moto_in_turn.py`: moto's DynamoDB on a port that it prints, which does one request after another.
 
-DynamoDB decides over concurrent writes of one item one by one; moto's threads can let two of them through.
+DynamoDB decides over concurrent writes of one item one by one. moto's threads can let two of them through,
+and a transaction that is cancelled there puts back the whole table: what others wrote meanwhile is lost.
 It serves until its input ends.
 """
 
