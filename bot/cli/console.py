@@ -55,7 +55,7 @@ def complain(problem: str, *, level: str = "error") -> None:
         if level == "error":
             log_event(log.error, "start.failed", "%s", problem)
         else:
-            log_event(log.warning, "setting.doubtful", "%s", problem)
+            log_event(log.warning, "settings.questionable", "%s", problem)
         return
     text, width = f"triage-bot: {level}: {problem}", terminal_width(sys.stderr)
     if width is not None:

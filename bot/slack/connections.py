@@ -302,7 +302,7 @@ class SocketConnections:
         while not stop.is_set():
             if self._is_examination_due() and any(link.replace() for link in self._connections):
                 self._examined_at = self._clock.monotonic()
-                log_event(log.info, "link.examined", "a link is replaced, so that Slack counts again")
+                log_event(log.info, "link.replaced", "a link is replaced, so that Slack counts again")
             await pause_to_beat(stop, every=self._look_interval)
 
     def _is_examination_due(self) -> bool:
@@ -343,7 +343,7 @@ class SocketConnections:
 
     def _clear(self) -> None:
         if self._has_strangers:
-            log_event(log.info, "link.alone", "Slack no longer counts another program's links")
+            log_event(log.info, "link.exclusive", "Slack no longer counts another program's links")
         self._suspected_at, self._has_strangers = None, False
 
     def _judge_crowd(self, connections: int) -> None:

@@ -394,10 +394,10 @@ class Bursts:
         except TransientError as error:
             await self._delay_line(places, line, error)
         except AmbiguousError as error:
-            log_question(log.warning, "line.unconfirmed", message, "it may have been posted: %s", error)
+            log_question(log.warning, "burst_line.unconfirmed", message, "it may have been posted: %s", error)
             self._look_ups.doubt(message)
         except PermanentError as error:
-            log_question(log.warning, "line.refused", message, "the line is lost: %s", error)
+            log_question(log.warning, "burst_line.refused", message, "the line is lost: %s", error)
             await self._change(places, lambda row: place_rules.end_line(row, line))
         else:
             await self._end_line(places, line)
@@ -418,7 +418,7 @@ class Bursts:
 
     async def _delay_line(self, places: Places, line: Line, error: TransientError) -> None:
         message = place_rules.line_of(places)
-        log_question(log.warning, "line.delayed", message, "the line is delayed: %s", error)
+        log_question(log.warning, "burst_line.delayed", message, "the line is delayed: %s", error)
         longest = LINE_WAIT if isinstance(error, UnknownErrorCode) else RETRY_MAX
         jittered = retry_delay(line.attempts, self._pacing.jitter(), longest=longest)
         due_at = self._clock() + (error.retry_after or jittered)
@@ -429,7 +429,7 @@ class Bursts:
         try:
             found = await self._look_ups.look(message)
         except TransientError as error:
-            log_question(log.warning, "line.delayed", message, "not looked up yet: %s", error)
+            log_question(log.warning, "burst_line.delayed", message, "not looked up yet: %s", error)
             return
         if found is LookUpResult.NOT_POSTED:
             self._look_ups.forget(message)

@@ -57,7 +57,7 @@ class ClockWatch:
         if trouble and not self._trouble:
             log_event(log.error, "clock.wrong", "%s", trouble)
         elif self._trouble and not trouble:
-            log_event(log.warning, "clock.right", "the time is right again")
+            log_event(log.warning, "clock.recovered", "the time is right again")
         self._trouble = trouble
 
     def _tell_offset(self) -> None:

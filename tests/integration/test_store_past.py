@@ -474,7 +474,7 @@ async def test_a_file_that_is_gone_is_noticed_without_a_commit(
 
     if "folder" in case:  # nowhere to write to, until the folder is back
         await eventually(
-            lambda: any(getattr(each, "event", "") == "store.unrescued" for each in caplog.records)
+            lambda: any(getattr(each, "event", "") == "store.rescue_failed" for each in caplog.records)
         )
         with pytest.raises(StoreReplaced):
             await store.probe()

@@ -57,6 +57,6 @@ def test_the_log_tells_the_offset_once_an_hour_and_a_trouble_once(caplog: pytest
         watched.look()
 
     events = [vars(record)["event"] for record in caplog.records]
-    assert events == ["clock.compared", "clock.compared", "clock.wrong", "clock.right"]
+    assert events == ["clock.compared", "clock.compared", "clock.wrong", "clock.recovered"]
     assert 90 <= vars(caplog.records[0])["fields"]["ahead_seconds"] <= 91
     assert "Slack and AWS are 300 s apart" in caplog.text

@@ -85,7 +85,9 @@ async def recognise(table: Table, described: Mapping[str, Any] | None = None) ->
 async def _tell_doubt(table: Table, described: Mapping[str, Any] | None) -> None:
     with contextlib.suppress(StoreError):
         if described and (doubt := await TablePast(table, TableIdentity.of(described)).find_doubt()):
-            log_event(log.warning, "store.doubted", "the table %s is not what it was: %s", table.shown, doubt)
+            log_event(
+                log.warning, "store.mismatched", "the table %s is not what it was: %s", table.shown, doubt
+            )
 
 
 async def require_usable(table: Table) -> Mapping[str, Any] | None:

@@ -111,7 +111,7 @@ class SqliteStore(PlaceTable):
         """Open the file for reading alone, also where it is not what it was; the log says so then."""
 
         def tell(doubt: str) -> None:
-            log_event(log.warning, "store.doubted", "%s", refusal_of(path, doubt))
+            log_event(log.warning, "store.mismatched", "%s", refusal_of(path, doubt))
 
         if await asyncio.to_thread(needs_upgrade, path):
             return await cls.open(path, create=False)
@@ -143,7 +143,7 @@ class SqliteStore(PlaceTable):
         try:
             await self._database.rescue(path)
         except StoreError as error:
-            log_event(log.error, "store.unrescued", "%s", error)
+            log_event(log.error, "store.rescue_failed", "%s", error)
             return
         self._is_rescued = True
         raise StoreUnusable(
