@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import boto3
-import local_dynamodb
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
-from local_dynamodb import MOTO
-from moto.server import ThreadedMotoServer
 from mypy_boto3_sqs import SQSClient
 from world import World
 
 from bot.aws.access import Access
+from bot.sandbox.aws_server import create_server
 from bot.sqs.clients import Connector
+from bot.store.dynamodb.schema import table_description
 from bot.worker.log import close_log
 
 REGION = "us-west-2"
@@ -85,13 +85,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(scope="session")
 def sqs_endpoint() -> Iterator[str]:
     """The address of an SQS that lives as long as the test run."""
-    # It would log each request, also one that a worker has left behind, among what a later test logs.
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    server = create_server()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture(scope="session")
@@ -140,15 +140,17 @@ def create_queue(sqs: SQSClient) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def table_endpoint() -> str:
-    """The address of a DynamoDB for workers, which never does two requests at a time."""
-    return local_dynamodb.endpoint(MOTO)
+def create_table(aws_session: boto3.Session, sqs_endpoint: str) -> Callable[[], str]:
+    """Create tables for workers that no other test has, at the address of SQS; return their URLs."""
+    make: Any = aws_session.client
+    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
 
+    def create() -> str:
+        name = f"triage-{uuid4().hex}"
+        dynamodb.create_table(**table_description(name))
+        return f"dynamodb://{name}"
 
-@pytest.fixture(scope="session")
-def create_table() -> Callable[[], str]:
-    """Create tables for workers that no other test has, at `table_endpoint`; return their URLs."""
-    return lambda: f"dynamodb://{local_dynamodb.create_table(program=MOTO)}"
+    return create
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A local SQS with the three queues: moto's server in a separate process, accessed through boto3."""
+"""A local SQS with the three queues: `aws_server` in a separate process, accessed through boto3."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def _start_server(folder: Path) -> tuple[ChildProcess, str]:
     for attempt in range(_PORT_ATTEMPTS):
         port = free_port()
         process = await ChildProcess.start(
-            ["-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            ["-P", "-m", "bot.sandbox.aws_server", str(port)],
             name="local SQS",
             folder=folder / f"sqs-{attempt}",
             environment=bare_environment(folder),

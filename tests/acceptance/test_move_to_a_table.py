@@ -31,8 +31,8 @@ MANY = 300
 
 
 @pytest.fixture
-def world(create_world: Callable[..., World], table_endpoint: str) -> World:
-    return create_world(AWS_ENDPOINT_URL_DYNAMODB=table_endpoint)
+def world(create_world: Callable[..., World], sqs_endpoint: str) -> World:
+    return create_world(AWS_ENDPOINT_URL_DYNAMODB=sqs_endpoint)
 
 
 def migration(table: str) -> Sequence[str]:
@@ -140,10 +140,10 @@ def test_what_cannot_be_moved_is_refused_in_words(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    table_endpoint: str,
+    sqs_endpoint: str,
     urls: tuple[str, str],
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", table_endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", sqs_endpoint)
     monkeypatch.chdir(tmp_path)
     asyncio.run(_fill(tmp_path / "triage-bot.db", 1))
     code, words = REFUSED[urls]

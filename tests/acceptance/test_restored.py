@@ -27,7 +27,7 @@ def test_what_a_restored_store_does_not_know_is_read_in_slack(
     kind: str, create_world: Callable[..., World], request: pytest.FixtureRequest
 ) -> None:
     table = request.getfixturevalue("create_table")() if kind == "table" else ""
-    endpoint = request.getfixturevalue("table_endpoint")
+    endpoint = request.getfixturevalue("sqs_endpoint")
     store = {"STORE_URL": table, "AWS_ENDPOINT_URL_DYNAMODB": endpoint} if table else {}
     world = create_world(**store)
     world.start()
@@ -132,7 +132,7 @@ def _back_up(world: World, request: pytest.FixtureRequest, table: str) -> Restor
 def _back_up_table(world: World, request: pytest.FixtureRequest, table: str) -> Restore:
     """Keep the table's items, as point-in-time recovery does, to put them into a new table."""
     session: boto3.Session = request.getfixturevalue("aws_session")
-    client = session.client("dynamodb", endpoint_url=request.getfixturevalue("table_endpoint"))
+    client = session.client("dynamodb", endpoint_url=request.getfixturevalue("sqs_endpoint"))
     items = client.scan(TableName=table.removeprefix("dynamodb://"), ConsistentRead=True)["Items"]
 
     def restore() -> None:

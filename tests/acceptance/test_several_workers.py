@@ -23,10 +23,10 @@ FINISHED_WITHIN_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def create_world_on_a_table(
-    create_shared_world: Callable[..., World], create_table: Callable[[], str], table_endpoint: str
+    create_shared_world: Callable[..., World], create_table: Callable[[], str], sqs_endpoint: str
 ) -> Callable[[], World]:
     """Make worlds whose workers keep their questions in a table."""
-    return lambda: create_shared_world(STORE_URL=create_table(), AWS_ENDPOINT_URL_DYNAMODB=table_endpoint)
+    return lambda: create_shared_world(STORE_URL=create_table(), AWS_ENDPOINT_URL_DYNAMODB=sqs_endpoint)
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +108,13 @@ def is_claim(call: dict[str, Any]) -> bool:
 def test_a_frozen_worker_does_not_ask_when_it_wakes_up_and_another_has_asked(
     create_world: Callable[..., World],
     create_table: Callable[[], str],
-    table_endpoint: str,
+    sqs_endpoint: str,
     request: pytest.FixtureRequest,
 ) -> None:
-    with TableProxy(table_endpoint, holds=is_claim) as proxy:
+    with TableProxy(sqs_endpoint, holds=is_claim) as proxy:
         world = create_world(STORE_URL=create_table(), AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
         other = world.another_worker()
-        other.environment["AWS_ENDPOINT_URL_DYNAMODB"] = table_endpoint
+        other.environment["AWS_ENDPOINT_URL_DYNAMODB"] = sqs_endpoint
         request.addfinalizer(other.close)
         world.start()
         identifier = world.send()

@@ -62,15 +62,15 @@ def _next_probes(world: World) -> list[tuple[int, int]]:
 
 
 @pytest.fixture
-def proxy(table_endpoint: str) -> Iterator[TableProxy]:
-    with TableProxy(table_endpoint) as proxy:
+def proxy(sqs_endpoint: str) -> Iterator[TableProxy]:
+    with TableProxy(sqs_endpoint) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def dynamodb(aws_session: boto3.Session, table_endpoint: str) -> Any:
+def dynamodb(aws_session: boto3.Session, sqs_endpoint: str) -> Any:
     make: Any = aws_session.client
-    return make("dynamodb", endpoint_url=table_endpoint)
+    return make("dynamodb", endpoint_url=sqs_endpoint)
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """A local DynamoDB for the tests of one process: a program of its own, started when it is first needed.
 
 That is the table in memory that simulation, torture and bench use as well; or moto, one request at a time,
-for what needs time to live or recovery, for the acceptance tests' workers, and in the slow run once more for
-the contract of a store. With TEST_DYNAMODB_ENDPOINT it is whatever answers there. Of the tests that use it
-(tests/contract, tests/integration/test_dynamodb_* and test_check_table.py, with the option
-`-k "not memory and not sqlite"`) there passed, in November 2026, with
+for what needs time to live or recovery, and in the slow run once more for the contract of a store. With
+TEST_DYNAMODB_ENDPOINT it is whatever answers there. Of the tests that use it (tests/contract,
+tests/integration/test_dynamodb_* and test_check_table.py, with the option `-k "not memory and not sqlite"`)
+there passed, in November 2026, with
 
 - Amazon's DynamoDB local (a Java program): 168 of 188. It knows no point-in-time recovery, and the other 20
   need that: those of what `check` says of a table;
@@ -54,7 +54,7 @@ OTHER = "TEST_DYNAMODB_ENDPOINT"
 
 #: The programs that are DynamoDB here, each on a port that it prints.
 IN_MEMORY = "table_server.py"
-MOTO = "moto_in_turn.py"
+MOTO = "moto_server.py"
 
 
 def endpoint(program: str = IN_MEMORY) -> str:
