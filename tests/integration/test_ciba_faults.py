@@ -46,7 +46,8 @@ pytestmark = needs_openssl
 #: Calls to one address at a time.
 SLOTS = 8
 
-TAKEN: Reply = (200, {"auth_req_id": "push-1", "expires_in": 60, "interval": 2})
+PUSH = {"auth_req_id": "push-1", "expires_in": 60, "interval": 2}
+TAKEN: Reply = (200, PUSH)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ async def test_an_answer_is_read_however_it_is_sent(
     factor: Ciba, provider: ScriptedProvider, body: bytes, headers: dict[str, str]
 ) -> None:
     provider.headers = headers
-    provider.pushes = [(200, body % json.dumps(TAKEN[1]).encode())]
+    provider.pushes = [(200, body % json.dumps(PUSH).encode())]
 
     assert (await factor.push(ADA, "CODE23")).id == "push-1"
 
@@ -175,7 +176,7 @@ async def test_an_answer_is_read_however_it_is_sent(
 async def test_a_compressed_answer_is_read_and_a_broken_one_is_none(
     factor: Ciba, provider: ScriptedProvider
 ) -> None:
-    packed = gzip.compress(json.dumps(TAKEN[1]).encode())
+    packed = gzip.compress(json.dumps(PUSH).encode())
     await factor.refresh()
     provider.headers = {"Content-Encoding": "gzip"}
     provider.pushes = [(200, packed), (200, b"not compressed")]
