@@ -33,6 +33,15 @@ _ANSWER_MAX: Final = 1 << 20
 #: The longest `Retry-After` that is respected; a longer one is cut to this.
 _RETRY_AFTER_MAX: Final = timedelta(minutes=5)
 
+#: The errors after which the provider has certainly received nothing: no connection to it or to the proxy, or
+#: the proxy has refused the connection.
+_NOT_SENT: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
+
 #: Returns the proxy for a URL; None if there is none.
 FindProxy = Callable[[str], str | None]
 
@@ -101,7 +110,7 @@ class Calls:
                 body = await response.content.read(_ANSWER_MAX)
                 while not response.content.at_eof() and len(body) < _ANSWER_MAX:
                     body += await response.content.read(_ANSWER_MAX - len(body))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        except _NOT_SENT as error:
             raise TransientError(f"{host} cannot be reached: {error or type(error).__name__}") from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise AmbiguousError(f"{host} did not answer: {error or type(error).__name__}") from error

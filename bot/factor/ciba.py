@@ -6,6 +6,7 @@ https://openid.net/specs/openid-client-initiated-backchannel-authentication-core
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -126,9 +127,9 @@ class Ciba:
             raise TransientError(str(error)) from error
         except PermanentError as error:
             return PollResult(verdict=Verdict.UNAVAILABLE, detail=str(error))
-        if answer.is_ok:
-            return await self._judge(answer.text("id_token"), push_id, subject)
-        return self._read_error(answer)
+        if answer.error:  # some providers send an error with status 200
+            return self._read_error(answer)
+        return await self._judge(answer.text("id_token"), push_id, subject)
 
     async def refresh(self) -> None:
         """Fetch the provider's discovery document and keys again. Raises as `discover` does."""
@@ -257,7 +258,12 @@ def _is_id(text: str) -> bool:
 
 
 def _read_seconds(value: object) -> timedelta | None:
-    """Return a number of seconds as a `timedelta`, at most a day; None unless it is a number above 0."""
+    """Return a number of seconds as a `timedelta`, at most a day; None unless it is a number above 0.
+
+    Some providers send a string of digits.
+    """
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         return None
     return min(timedelta(seconds=min(value, 86_400)), timedelta(days=1))

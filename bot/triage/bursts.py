@@ -328,10 +328,11 @@ class Bursts:
         await self._tell(places)
         await self._show(places)
         has_channel = self._policy.has_channel
-        if await self._change_stored(
+        if places.burst is not None and await self._change_stored(
             person, lambda row: place_rules.forget_burst(row, has_channel=has_channel)
         ):
             self._known.discard(person)
+            self._look_ups.forget(place_rules.line_of(places))  # its line may still be in doubt
             log_event(log.info, "burst.ended", person=person)
 
     async def _call_waiting(self, person: str) -> Places | None:

@@ -66,6 +66,8 @@ def report_on(  # noqa: PLR0913 - each says something else about the report
     human = is_human(after.standing, after.reason)
     note = bool(comment) or reason is not None or after.is_unsure or _is_repeat(before, after, policy)
     proved_at = after.proved_at if after.standing is Outcome.YES else None
+    # A report of fraud is not an answer in Slack, but a milder answer after it does not replace it either.
+    is_outranked = after.answers > before.answers and str(after.said) != after.standing
     return Report(
         identifier=after.request.identifier,
         sequence=after.reports - 1,
@@ -83,7 +85,7 @@ def report_on(  # noqa: PLR0913 - each says something else about the report
         answered_at=after.answered_at,
         asked_slack_id=after.slack_id,
         said=after.said if note or not human else None,
-        retracted=after.retracted,
+        retracted=after.retracted or is_outranked,
         comment=comment,
         proof=Proof(method=PROOF_METHOD, provider=policy.provider, at=proved_at) if proved_at else None,
     )

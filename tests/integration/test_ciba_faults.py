@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from scripted_provider import (
     NOON_SECONDS,
     OTHER_KEY,
     Cut,
+    Endless,
     Hang,
     Reply,
     ScriptedProvider,
@@ -44,7 +46,8 @@ pytestmark = needs_openssl
 #: Calls to one address at a time.
 SLOTS = 8
 
-TAKEN: Reply = (200, {"auth_req_id": "push-1", "expires_in": 60, "interval": 2})
+PUSH = {"auth_req_id": "push-1", "expires_in": 60, "interval": 2}
+TAKEN: Reply = (200, PUSH)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +125,22 @@ async def test_a_push_names_the_person_and_the_code_and_asks_for_a_minute(
         ((200, {"auth_req_id": "x" * 4097, "expires_in": 60}), AmbiguousError),
         ((200, {"auth_req_id": "push-1", "expires_in": -1}), AmbiguousError),
         ((200, {"auth_req_id": "push-1", "expires_in": True}), AmbiguousError),
+        *(
+            ((200, {"auth_req_id": "push-1", "expires_in": lifetime}), AmbiguousError)
+            for lifetime in ("", "0", "-60", "+60", " 60", "6e1", "NaN", "60s", "٦٠", "9" * 5000, None, [60])
+        ),
+        *(
+            ((200, {"auth_req_id": push_id, "expires_in": 60}), AmbiguousError)
+            for push_id in (7, None, ["push-1"], {"id": "push-1"}, "", "push\n1")
+        ),
+        ((200, '{"auth_req_id": "push-1", "expires_in": NaN}'), AmbiguousError),
+        ((200, {"error": "unknown_user_id"}), AmbiguousError),
+        ((200, ""), AmbiguousError),
+        ((200, b"\xff\xfe\xff"), AmbiguousError),
+        ((201, {"auth_req_id": "push-1", "expires_in": 60}), AmbiguousError),
+        ((408, ""), PermanentError),
         (Cut, AmbiguousError),
+        (Endless, AmbiguousError),
     ],
 )
 async def test_whatever_answers_a_push_it_is_known_whether_one_may_be_out(
@@ -138,9 +156,43 @@ async def test_whatever_answers_a_push_it_is_known_whether_one_may_be_out(
 
 
 @pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"\xef\xbb\xbf%s", {}),
+        (b"\n %s \n", {"Content-Type": "application/json;charset=UTF-8"}),
+        (b"%s", {"Content-Type": "text/plain; charset=iso-8859-1"}),
+    ],
+    ids=["byte order mark", "charset", "text"],
+)
+async def test_an_answer_is_read_however_it_is_sent(
+    factor: Ciba, provider: ScriptedProvider, body: bytes, headers: dict[str, str]
+) -> None:
+    provider.headers = headers
+    provider.pushes = [(200, body % json.dumps(PUSH).encode())]
+
+    assert (await factor.push(ADA, "CODE23")).id == "push-1"
+
+
+async def test_a_compressed_answer_is_read_and_a_broken_one_is_none(
+    factor: Ciba, provider: ScriptedProvider
+) -> None:
+    packed = gzip.compress(json.dumps(PUSH).encode())
+    await factor.refresh()
+    provider.headers = {"Content-Encoding": "gzip"}
+    provider.pushes = [(200, packed), (200, b"not compressed")]
+
+    assert (await factor.push(ADA, "CODE23")).id == "push-1"
+    with pytest.raises(AmbiguousError):
+        await factor.push(ADA, "CODE23")
+
+
+@pytest.mark.parametrize(
     ("reply", "verdict"),
     [
         ((400, {"error": "authorization_pending"}), Verdict.PENDING),
+        ((200, {"error": "authorization_pending"}), Verdict.PENDING),
+        ((200, {"error": "access_denied"}), Verdict.REFUSED),
+        ((200, {"error": "a_code_of_tomorrow"}), Verdict.UNAVAILABLE),
         ((400, {"error": "slow_down"}), Verdict.PENDING),
         ((400, {"error": "access_denied"}), Verdict.REFUSED),
         ((400, {"error": "not_me"}), Verdict.FRAUD),
@@ -165,7 +217,10 @@ async def test_every_answer_to_a_poll_has_its_verdict(
     assert (polled.verdict, polled.slower) == (verdict, slower)
 
 
-@pytest.mark.parametrize("reply", [(429, {}), (302, {}), (500, {}), (502, "<html>"), (200, "<html>"), Cut])
+@pytest.mark.parametrize(
+    "reply",
+    [(429, {}), (302, {}), (500, {}), (502, "<html>"), (200, "<html>"), (200, ""), Cut, Endless],
+)
 async def test_a_poll_that_tells_nothing_can_be_made_again(
     factor: Ciba, provider: ScriptedProvider, reply: Reply
 ) -> None:
@@ -214,6 +269,24 @@ async def test_only_a_valid_token_about_this_very_person_is_an_approval(
     factor: Ciba, provider: ScriptedProvider, token: dict[str, Any], verdict: Verdict
 ) -> None:
     assert await verdict_on(factor, provider, **token) is verdict
+
+
+async def test_a_token_beside_an_error_is_no_approval(factor: Ciba, provider: ScriptedProvider) -> None:
+    provider.polls = [(200, {"id_token": provider.token(), "error": "access_denied"})]
+    assert (await factor.poll("push-1", ADA)).verdict is Verdict.REFUSED
+
+    provider.polls = [(200, {"id_token": provider.token(), "error": None})]
+    assert (await factor.poll("push-1", ADA)).verdict is Verdict.APPROVED
+
+
+async def test_a_token_need_not_name_the_only_key(
+    factor: Ciba, provider: ScriptedProvider, client: Client, calls: Calls
+) -> None:
+    assert await verdict_on(factor, provider, names_key=False) is Verdict.APPROVED
+
+    provider.keys = KeySet([KEY, EC_KEY])
+    factor = Ciba(client, calls, clock=ToldClock(lambda: NOON))
+    assert await verdict_on(factor, provider, names_key=False) is Verdict.UNAVAILABLE
 
 
 async def test_a_token_that_nobody_signed_is_none(factor: Ciba, provider: ScriptedProvider) -> None:
@@ -387,9 +460,20 @@ async def test_a_push_that_is_refused_is_a_problem_until_one_is_accepted_or_an_h
     assert factor.trouble == ""
 
 
-@pytest.mark.parametrize(("interval", "seconds"), [(0.001, 1), (0, 5), (-3, 5), (7, 7), (3600, 60)])
+async def test_seconds_may_be_a_string_of_digits(factor: Ciba, provider: ScriptedProvider) -> None:
+    provider.pushes = [(200, {"auth_req_id": "push-1", "expires_in": "300", "interval": "7"})]
+
+    assert await factor.push(ADA, "CODE23") == Push(
+        id="push-1", lifetime=timedelta(seconds=300), interval=timedelta(seconds=7)
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "seconds"),
+    [(0.001, 1), (0, 5), (-3, 5), (7, 7), (3600, 60), ("0", 5), ("soon", 5), ("3600", 60), (True, 5)],
+)
 async def test_no_provider_is_polled_all_the_time(
-    factor: Ciba, provider: ScriptedProvider, interval: float, seconds: int
+    factor: Ciba, provider: ScriptedProvider, interval: object, seconds: int
 ) -> None:
     provider.pushes = [(200, {"auth_req_id": "push-1", "expires_in": 60, "interval": interval})]
 
@@ -438,6 +522,20 @@ async def test_a_provider_that_cannot_be_reached_was_not_asked(provider: Scripte
             client = Client(issuer=issuer, client_id=CLIENT_ID, secret=Secret("s"))
             with pytest.raises(TransientError):
                 await Ciba(client, Calls(session), clock=ToldClock(lambda: NOON)).push(ADA, "CODE23")
+
+
+async def test_what_a_proxy_refuses_to_pass_on_was_not_sent(client: Client) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    proxy = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+    async with proxy, aiohttp.ClientSession() as session:
+        calls = Calls(session, proxy_for=lambda _: address)
+        with pytest.raises(TransientError):
+            await calls.post(f"{client.issuer}/push", {}, {})
 
 
 @pytest.mark.parametrize("authentication", CLIENT_AUTHENTICATIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,12 @@ class Hang:
     """In place of a reply: there is none before the test lets it go."""
 
 
-#: A status with a JSON object or a text; or nothing at all.
-Reply = tuple[int, Mapping[str, Any] | str] | type[Cut] | type[Hang]
+class Endless:
+    """In place of a reply: one that never ends."""
+
+
+#: A status with a JSON object, a text or bytes; or no such thing.
+Reply = tuple[int, Mapping[str, Any] | str | bytes] | type[Cut] | type[Hang] | type[Endless]
 
 
 class ScriptedProvider:
@@ -56,13 +60,18 @@ class ScriptedProvider:
         reply = self._reply_to(request.path)
         if reply is Hang:
             await self.let_go.wait()
+        if reply is Endless:
+            await _write_on_and_on(request)
         if isinstance(reply, type):
             assert request.transport
             request.transport.abort()
             return web.Response()
         status, body = reply
-        text = body if isinstance(body, str) else json.dumps(body)
-        return web.Response(status=status, text=text, content_type="application/json", headers=self.headers)
+        if isinstance(body, Mapping):
+            body = json.dumps(body)
+        raw = body if isinstance(body, bytes) else body.encode()
+        headers = {"Content-Type": "application/json", **self.headers}
+        return web.Response(status=status, body=raw, headers=headers)
 
     def _reply_to(self, path: str) -> Reply:
         if path == "/.well-known/openid-configuration":
@@ -78,7 +87,14 @@ class ScriptedProvider:
         script = self.pushes if path == "/push" else self.polls
         return script.pop(0) if len(script) > 1 else script[0]
 
-    def token(self, *, key: RSAKey | ECKey | OctKey = KEY, alg: str = "RS256", **changes: object) -> str:
+    def token(
+        self,
+        *,
+        key: RSAKey | ECKey | OctKey = KEY,
+        alg: str = "RS256",
+        names_key: bool = True,
+        **changes: object,
+    ) -> str:
         """Return an ID token about Ada's approval at noon; a claim of None is left out."""
         claims = {
             "iss": self.issuer,
@@ -91,7 +107,17 @@ class ScriptedProvider:
             **changes,
         }
         kept = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode({"alg": alg, "kid": key.kid}, kept, key, algorithms=[alg])
+        header = {"alg": alg} | ({"kid": key.kid} if names_key else {})
+        return jwt.encode(header, kept, key, algorithms=[alg])
+
+
+async def _write_on_and_on(request: web.Request) -> None:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    with suppress(ConnectionError):
+        while request.transport is not None:
+            await response.write(b" " * 65_536)
+            await asyncio.sleep(0)  # a write alone lets nobody else go on
 
 
 @asynccontextmanager

@@ -356,6 +356,27 @@ async def test_a_line_that_is_found_is_not_posted_again(harness: BurstsHarness) 
     assert len(harness.messenger.lines) == 1
 
 
+async def test_a_burst_whose_line_stays_in_doubt_ends_on_its_card_and_leaves_nothing_behind(
+    harness: BurstsHarness,
+) -> None:
+    harness.messenger.line_ends = [AmbiguousError("lost")]
+    harness.messenger.look_ends = [TransientError("ratelimited")] * 99
+    await harness.accept(*flood(4))
+    await harness.work(seconds=3)
+    for number in range(4):
+        await harness.answer(f"decoy-000{number}")
+        await harness.work(seconds=2)
+    await harness.work(seconds=60)
+
+    ended = harness.team.bursts[-1].burst
+    assert ended
+    assert ended.line.in_doubt_since
+    assert ended.ended_at
+    assert (await harness.places()).burst is None
+    assert len(harness.messenger.lines) == 1
+    assert harness.bursts._look_ups._doubts == {}
+
+
 async def test_a_refused_card_holds_up_nothing(harness: BurstsHarness) -> None:
     harness.team.show_ends = [PermanentError("channel_not_found")] * 3
     await harness.accept(*flood(4))

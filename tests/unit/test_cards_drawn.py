@@ -10,14 +10,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from drawn import POLICY, a_question, block, objects_in, text_in
+from drawn import POLICY, a_question, assert_slack_takes, block, objects_in, text_in
 from fakes import NOON, a_request
 from wording import WORDING, as_read
 
+from bot.sandbox.fake_slack.objects import text_of_block
+from bot.slack.render.burst import burst_card
 from bot.slack.render.card import CardLinks, card_message, thread_line
 from bot.triage.assignments import Assignment, AssignmentKind
 from bot.triage.model import Choice, Question, Report
 from bot.triage.outcomes import Outcome
+from bot.triage.places import Burst, Line, Places
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.reporting import report_on
 
@@ -243,3 +246,37 @@ def test_a_hand_over_names_both_and_a_release_says_that_nobody_has_it() -> None:
 def assigned(kind: AssignmentKind, by: str, to: str) -> Assignment:
     ids = {"by": f"U0{by.upper()}", "to": f"U0{to.upper()}" if to else ""}
     return Assignment(kind=kind, **ids, by_name=by, to_name=to, at=LATER)
+
+
+def burst_drawn(**changes: Any) -> dict[str, Any]:
+    burst = Burst(since=NOON, line=Line(ref="0.1"), card_secret="1" * 32, **changes)
+    places = Places(person="U0ADA", slack_id="U0ADA", slack_name="ada", touched_at=NOON, burst=burst)
+    card = burst_card(places, WORDING, POLICY, CardLinks(workspace=WORKSPACE))
+    assert_slack_takes(card)
+    return card
+
+
+def identifiers_in(card: dict[str, Any], name: str) -> list[list[str]]:
+    """Return the lines of each block of a list."""
+    named = [each for each in card["blocks"] if each["block_id"].startswith(f"{name}-")]
+    return [text_of_block(each).split("\n") for each in named[1:]]
+
+
+def test_the_card_of_a_burst_names_each_identifier_however_long_they_are() -> None:
+    waiting = [f"waiting-{number:02}-".ljust(255, "x") for number in range(20)]
+    denied = [f"denied-{number:02}-".ljust(255, "x") for number in range(20)]
+    kinds = {f"kind-{number:02}-".ljust(255, "x"): 10**6 for number in range(50)}
+
+    card = burst_drawn(first=waiting, denied=denied, kinds=kinds, waiting=10**8)
+
+    for name, identifiers in (("first", waiting), ("denied", denied)):
+        assert [each for lines in identifiers_in(card, name) for each in lines] == identifiers
+
+
+def test_short_identifiers_of_a_burst_stand_in_one_block_and_an_invisible_one_has_a_line() -> None:
+    identifiers = ["\u200b", *(f"alert-{number}" for number in range(19))]
+
+    assert identifiers_in(burst_drawn(first=identifiers), "first") == [
+        [WORDING["text"]["empty"], *identifiers[1:]]
+    ]
+    assert identifiers_in(burst_drawn(denied=["\u200b"]), "denied") == [[WORDING["text"]["empty"]]]

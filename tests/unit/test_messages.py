@@ -125,6 +125,7 @@ YES_BUTTON = WORDING["button"]["yes"]
         (replace(SAID, standing=Outcome.UNPROVEN, proofs=5), "unproven", "cannot be confirmed any more"),
         (replace(SAID, retry_at=NOON), "", "again from "),
         (replace(SAID, standing=Outcome.NO, reason="factor_fraud"), "no", ""),
+        (replace(SAID, said=Choice.NOT_SURE, standing=Outcome.NO, reason="factor_fraud"), "retracted", ""),
         (replace(SAID, standing=Outcome.NO, proof_code="CODE23"), "retracted", "login.example.com asks you"),
         (replace(SAID, standing=Outcome.YES), "yes", ""),
     ],

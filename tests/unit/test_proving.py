@@ -223,6 +223,27 @@ def test_a_no_after_a_report_of_fraud_is_a_note_and_a_yes_is_a_retraction_withou
     in_scene(play)
 
 
+@pytest.mark.parametrize("choice", [Choice.NOT_SURE, Choice.WRONG_USER])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_milder_answer_after_a_report_of_fraud_is_a_retraction_and_one_before_it_is_none(
+    choice: Choice,
+    is_late: bool,  # noqa: FBT001
+) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.say_yes(Verdict.FRAUD, 20)
+        await scene.pass_time(10 if is_late else 30)
+        await scene.click(choice)
+        await scene.pass_time(20)
+
+        bodies = [json.loads(row.body) for row in await scene.store.reports_of(IDENTIFIER)]
+        first, last = [body["details"]["triagebot"] for body in bodies]
+        assert "retracted" not in first
+        assert last["outcome"] == "no"
+        assert (last["said"], last.get("retracted", False)) == (choice, not is_late)
+
+    in_scene(play)
+
+
 @pytest.mark.parametrize("choice", [Choice.NO, Choice.NOT_SURE, Choice.WRONG_USER])
 @pytest.mark.parametrize("allowed", [False, True])
 def test_a_yes_after_another_answer_is_taken_back_unproved_or_proved_if_it_may_count(

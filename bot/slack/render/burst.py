@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 #: The button with which somebody takes all of a burst.
 TAKE_ALL_ACTION = "take-all"
 
-#: Characters of each list on the card, and the most kinds of alert that it names.
-LIST_MAX = 2500
+#: Characters of the list of kinds on the card, and the most kinds that it names. Slack takes no more than
+#: 13,200 characters in all, and the identifiers need 10,240.
+KINDS_MAX = 1000
 LABELS_MAX = 20
+
+#: How many identifiers fit into one block, however long they are.
+LONG_MAX = 11
 
 
 def line_message(line: Question, wording: Wording) -> dict[str, Any]:
@@ -66,17 +70,20 @@ def _facts(burst: Burst, wording: Wording, policy: Policy) -> Iterator[tuple[str
     kinds = ", ".join(f"{to_line(label)} ({count})" for label, count in ranked[:LABELS_MAX])
     more = f", {wording['text']['cut']}" if len(burst.kinds) > len(ranked[:LABELS_MAX]) else ""
     if kinds:
-        yield words["kinds"], [literal(shorten(kinds + more, LIST_MAX, mark=wording["text"]["cut"]))]
+        yield words["kinds"], [literal(shorten(kinds + more, KINDS_MAX, mark=wording["text"]["cut"]))]
 
 
 def _list_block(label: str, identifiers: Sequence[str], wording: Wording, name: str) -> list[Block]:
     if not identifiers:
         return []
-    lines = "\n".join(to_line(each) for each in identifiers)
-    listed = shorten(lines, LIST_MAX, mark=wording["text"]["cut"])
+    lines = [to_line(each) or wording["text"]["empty"] for each in identifiers]
+    size = len(lines) if len("\n".join(lines)) <= blocks.SECTION_MAX else LONG_MAX
     return [
         sentence([literal(f"{label}:", "bold")], block_id=f"{name}-label"),
-        quote([literal(listed)], block_id=name),
+        *(
+            quote([literal("\n".join(lines[start : start + size]))], block_id=f"{name}-{start}")
+            for start in range(0, len(lines), size)
+        ),
     ]
 
 

@@ -103,7 +103,8 @@ def answer_text(question: Question, words: Wording) -> str:
     if question.said is None or is_unproved(question):
         ended = question.standing
         return texts[ended] if ended and OUTCOMES[ended].has_answer_text else ""
-    if question.retracted:
+    is_no_kept = question.standing is Outcome.NO and question.said is not Choice.NO  # or a report of fraud
+    if question.retracted or is_no_kept:
         return texts["retracted"]
     answer = texts[question.said]
     return texts["changed"].format(answer=answer) if question.answers > 1 else answer
