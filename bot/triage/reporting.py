@@ -67,7 +67,8 @@ def report_on(  # noqa: PLR0913 - each says something else about the report
     note = bool(comment) or reason is not None or after.is_unsure or _is_repeat(before, after, policy)
     proved_at = after.proved_at if after.standing is Outcome.YES else None
     # A report of fraud is not an answer in Slack, but a milder answer after it does not replace it either.
-    is_outranked = after.answers > before.answers and str(after.said) != after.standing
+    is_answer = after.answers > before.answers
+    is_outranked = is_answer and OUTCOMES[after.standing].chosen and str(after.said) != after.standing
     return Report(
         identifier=after.request.identifier,
         sequence=after.reports - 1,

@@ -62,6 +62,12 @@ def a_reminder(alert: Alert, *, at: float, number: int = 1, thread: str = f"{ASK
     return _message(at, channel, metadata=metadata, thread_ts=thread, is_broadcast=True)
 
 
+def a_burst_line(alert: Alert) -> Message:
+    """Return the line that more questions wait, in the conversation of an alert's person."""
+    metadata = {"event_type": "triage_line", "event_payload": {"ref": "burst.secret"}}
+    return _message(ASKED_AT, f"D{alert.person[1:]}", metadata=metadata)
+
+
 def a_card(alert: Alert, outcome: str, *, at: float = ANSWERED_AT, **shown: str) -> Message:
     """Return a card; what it shows besides may be what was `said_later`, a `note`, and who is `taken_by`."""
     taken = as_read(WORDING["card"]["taken"], who=shown.get("taken_by", ""), date="today")

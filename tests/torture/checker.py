@@ -91,11 +91,17 @@ class Checker:
         """Judge what became of a request that was taken: who can be asked is asked, whatever MozDef hears."""
         if case.alert.body not in self._history.deleted:
             return
-        waited = any(each.reason == clock_rules.WAITED for each in case.receipts)
-        if case.alert.kind is Kind.ASKABLE and not case.questions and not waited:
+        if case.alert.kind is Kind.ASKABLE and not case.questions and not self._waited(case):
             yield Promise.LOST, "never asked"
         elif case.alert.kind not in (Kind.ASKABLE, Kind.UNREADABLE) and not case.receipts:
             yield Promise.LOST, "not reported as undeliverable"
+
+    def _waited(self, case: Case) -> bool:
+        """Whether the alert may have found no place until it was given up. That is reported only once."""
+        conversation = f"D{case.alert.person[1:]}"
+        was_told = any(line.channel == conversation for line in self._history.burst_lines)
+        reasons = {each.reason for each in case.receipts}
+        return clock_rules.WAITED in reasons or (was_told and clock_rules.LATE_REASON in reasons)
 
     def _copied(self, case: Case) -> Findings:
         alert = case.alert

@@ -24,7 +24,7 @@ _LATE_MAX_SECONDS: Final = 10.0
 _RECOVERED_SECONDS: Final = 60.0
 
 #: The only reasons for which the bot may give up on somebody who can be asked.
-_LATE: Final = "not_asked_in_time"
+LATE_REASON: Final = "not_asked_in_time"
 WAITED: Final = "too_many_open"
 
 
@@ -86,9 +86,9 @@ def _says_why(case: Case, receipt: Receipt) -> bool:
     before = [each for each in without_repeats(case.receipts) if each.sequence < receipt.sequence]
     return (
         case.alert.kind in (Kind.UNKNOWN, Kind.DEACTIVATED)
-        and [each.reason for each in before] == [_LATE]
+        and [each.reason for each in before] == [LATE_REASON]
         and (receipt.outcome, receipt.response) == ("undeliverable", "")
-        and receipt.reason != _LATE
+        and receipt.reason != LATE_REASON
     )
 
 
@@ -124,7 +124,7 @@ def _given_up(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
     not say so of a question whose post it heard of; and the question must be there in the end.
     """
     since = deaths.history.received.get(case.alert.body, float("inf"))
-    if receipt.reason not in (_LATE, WAITED):
+    if receipt.reason not in (LATE_REASON, WAITED):
         yield Promise.GIVEN_UP, receipt.sent.body
     elif (early := since + EXPIRE_AFTER_SECONDS - receipt.at) > deaths.history.blur:
         yield Promise.EARLY, f"given up {early:.1f} s early"

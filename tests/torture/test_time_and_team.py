@@ -20,6 +20,7 @@ from .any_run import (
     IS_OVER,
     RECEIVED_AT,
     STILL,
+    a_burst_line,
     a_card,
     a_line,
     a_question,
@@ -260,6 +261,10 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
     "who is given up for now is asked in the end": (
         lambda alert: a_late_question(alert, messages=[]),
         {Promise.LOST},
+    ),
+    "who is given up for now may then wait for a place until the end": (
+        lambda alert: a_late_question(alert, messages=[], burst_lines=[a_burst_line(alert)]),
+        set(),
     ),
     "who was asked is not reported as unasked": (
         lambda alert: a_late_question(alert, messages=[a_question(alert, answer="")]),
