@@ -258,8 +258,8 @@ def burst_drawn(**changes: Any) -> dict[str, Any]:
 
 def identifiers_in(card: dict[str, Any], name: str) -> list[list[str]]:
     """Return the lines of each block of a list."""
-    named = [each for each in card["blocks"] if each["block_id"].startswith(f"{name}-")]
-    return [text_of_block(each).split("\n") for each in named[1:]]
+    named = [each for each in card["blocks"] if each["block_id"].partition("-")[0] == name]
+    return [text_of_block(each).split("\n") for each in named if each["block_id"] != f"{name}-label"]
 
 
 def test_the_card_of_a_burst_names_each_identifier_however_long_they_are() -> None:

@@ -78,12 +78,11 @@ def _list_block(label: str, identifiers: Sequence[str], wording: Wording, name: 
         return []
     lines = [to_line(each) or wording["text"]["empty"] for each in identifiers]
     size = len(lines) if len("\n".join(lines)) <= blocks.SECTION_MAX else LONG_MAX
+    texts = ["\n".join(lines[start : start + size]) for start in range(0, len(lines), size)]
     return [
         sentence([literal(f"{label}:", "bold")], block_id=f"{name}-label"),
-        *(
-            quote([literal("\n".join(lines[start : start + size]))], block_id=f"{name}-{start}")
-            for start in range(0, len(lines), size)
-        ),
+        quote([literal(texts[0])], block_id=name),
+        *(quote([literal(text)], block_id=f"{name}-{n}") for n, text in enumerate(texts[1:], 2)),
     ]
 
 
