@@ -127,9 +127,10 @@ class Ciba:
             raise TransientError(str(error)) from error
         except PermanentError as error:
             return PollResult(verdict=Verdict.UNAVAILABLE, detail=str(error))
-        if answer.error:  # some providers send an error with status 200
-            return self._read_error(answer)
-        return await self._judge(answer.text("id_token"), push_id, subject)
+        # Some providers send an error with status 200. A token next to it proves nothing.
+        if answer.is_ok and answer.content.get("error") is None:
+            return await self._judge(answer.text("id_token"), push_id, subject)
+        return self._read_error(answer)
 
     async def refresh(self) -> None:
         """Fetch the provider's discovery document and keys again. Raises as `discover` does."""

@@ -275,6 +275,10 @@ async def test_a_token_beside_an_error_is_no_approval(factor: Ciba, provider: Sc
     provider.polls = [(200, {"id_token": provider.token(), "error": "access_denied"})]
     assert (await factor.poll("push-1", ADA)).verdict is Verdict.REFUSED
 
+    for status, error in ((400, ""), (200, ""), (200, {"code": "access_denied"})):
+        provider.polls = [(status, {"id_token": provider.token(), "error": error})]
+        assert (await factor.poll("push-1", ADA)).verdict is Verdict.UNAVAILABLE
+
     provider.polls = [(200, {"id_token": provider.token(), "error": None})]
     assert (await factor.poll("push-1", ADA)).verdict is Verdict.APPROVED
 
