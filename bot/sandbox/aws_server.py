@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -40,7 +41,7 @@ class InTurn:
         end = time.monotonic() + wait
         with self._turn:
             response = self._do(environ, body)
-            while receives and b'"Messages"' not in response.data and (left := end - time.monotonic()) > 0:
+            while _found_nothing(response) and (left := end - time.monotonic()) > 0:
                 self._turn.wait(min(left, _LOOK))
                 response = self._do(environ, body)
             if not receives:
@@ -50,6 +51,10 @@ class InTurn:
     def _do(self, environ: WSGIEnvironment, body: bytes) -> Response:
         again = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return Response.from_app(self._application, again, buffered=True)
+
+
+def _found_nothing(response: Response) -> bool:
+    return response.status_code == HTTPStatus.OK and b'"Messages"' not in response.data
 
 
 def _without_wait(body: bytes) -> tuple[bytes, int]:

@@ -32,6 +32,20 @@ def test_no_request_begins_before_the_last_one_is_answered() -> None:
     assert answers == [200] * 24
 
 
+def test_a_long_poll_that_is_refused_does_not_wait() -> None:
+    calls = []
+
+    def application(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        calls.append("refused")
+        start_response("400 Bad Request", [])
+        return []
+
+    headers = {"X-Amz-Target": "AmazonSQS.ReceiveMessage"}
+    answer = Client(InTurn(application)).post("/", headers=headers, json={"WaitTimeSeconds": 2})
+
+    assert (answer.status_code, calls) == (400, ["refused"])
+
+
 def test_a_message_that_is_sent_meanwhile_ends_a_long_poll(
     sqs: SQSClient, create_queue: Callable[..., str]
 ) -> None:

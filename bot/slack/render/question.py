@@ -103,8 +103,9 @@ def answer_text(question: Question, words: Wording) -> str:
     if question.said is None or is_unproved(question):
         ended = question.standing
         return texts[ended] if ended and OUTCOMES[ended].has_answer_text else ""
-    is_no_kept = question.standing is Outcome.NO and question.said is not Choice.NO  # or a report of fraud
-    if question.retracted or is_no_kept:
+    # A report of fraud is a *no* that nobody said in Slack; a milder choice does not replace that either.
+    no_stands = question.standing is Outcome.NO and question.said is not Choice.NO
+    if question.retracted or no_stands:
         return texts["retracted"]
     answer = texts[question.said]
     return texts["changed"].format(answer=answer) if question.answers > 1 else answer
