@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -125,11 +126,8 @@ INTRUSIONS: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("action_id", ["take-it", "hand-over", "release"])
 @pytest.mark.parametrize("name", INTRUSIONS)
-def test_nobody_else_acts_on_an_alert_and_whoever_tried_is_told_why(
-    world: World, name: str, action_id: str
-) -> None:
+def test_nobody_else_acts_on_an_alert_and_whoever_tried_is_told_why(world: World, name: str) -> None:
     forged, refusal = dict(INTRUSIONS[name][0]), INTRUSIONS[name][1]
     identifier, question, card = escalate(world)
     press_card(world, card, "take-it", user=DOROTHY)
@@ -138,12 +136,16 @@ def test_nobody_else_acts_on_an_alert_and_whoever_tried_is_told_why(
         forged["value"] = str((question.metadata or {})["event_payload"]["ref"])
     else:
         forged["value"] = buttons(card)[0]["value"]
-
-    press_card(world, place, action_id, **forged)
-
-    assert taken_by(world, identifier) == DOROTHY
     words, user = WORDING["refusal"][refusal], forged.get("user", RADIA)
-    until(lambda: any(words in text for text in world.slack.told(user)), what=f"{user} is told {words!r}")
+
+    def is_told(times: int) -> bool:
+        return sum(words in text for text in world.slack.told(user)) >= times
+
+    for times, action_id in enumerate(("take-it", "hand-over", "release"), start=1):
+        press_card(world, place, action_id, **forged)
+
+        until(partial(is_told, times), what=f"{user} is told {words!r}")
+        assert taken_by(world, identifier) == DOROTHY
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ async def test_no_number_of_strangers_hides_a_known_person_from_the_sweeper(stor
     finder = parts.actors.asker.finder
     await finder.find(a_question("whose person is known"))
     finder.limiter.pause(UPTIME + timedelta(hours=1))
-    invented = [a_request(f"login-{n}", user=f"LOGIN{n}@example.com") for n in range(300)]
+    invented = [a_request(f"login-{n}", user=f"LOGIN{n}@example.com") for n in range(150)]
     assert all(await parts.service.receive([*invented, a_request("known")]))
     stop = asyncio.Event()
     sweeping = asyncio.create_task(parts.sweeper.run(stop))

@@ -24,7 +24,7 @@ async def _run_until_found_out(promise: Promise, folder: Path, *options: str) ->
 
 
 async def _run_all(folder: Path) -> list[Result]:
-    """Run sound workers and broken ones, two at a time: they mostly wait.
+    """Run a sound worker and broken ones, two at a time: they mostly wait.
 
     More would leave each other no time: their seconds are a tenth of ours, so every call would time out.
     """
@@ -34,17 +34,15 @@ async def _run_all(folder: Path) -> list[Result]:
         async with at_a_time:
             return await trial
 
-    sound = ("--busy", "--kills", "8", "--alerts", "80", "--seed", "7")
+    # Most alerts need no second factor, so one run covers both kinds.
+    sound = ("--busy", "--kills", "8", "--alerts", "80", "--seed", "7", "--factor")
     broken = ("--kills", "6", "--alerts", "150")
     gullible = ("--kills", "4", "--alerts", "200", "--factor", "--sabotage", "approve anybody")
-    lenient = ("--kills", "4", "--alerts", "200", "--factor", "--sabotage", "take unavailable for approved")
     runs = (
         run(folder / "sound", *sound),
-        run(folder / "factored", *sound, "--factor"),
         _run_until_found_out(Promise.TWICE, folder / "blind", *broken, "--without-look-up"),
         _run_until_found_out(Promise.UNREPORTED, folder / "careless", *broken, "--outbox-after-ack"),
         _run_until_found_out(Promise.UNAPPROVED, folder / "gullible", *gullible),
-        _run_until_found_out(Promise.UNAPPROVED, folder / "lenient", *lenient),
     )
     return list(await asyncio.gather(*map(in_turn, runs)))
 
@@ -57,13 +55,11 @@ def _broken(result: Result) -> set[Promise]:
 def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sound, factored, blind, careless, *unproved = asyncio.run(_run_all(tmp_path))
+    sound, blind, careless, gullible = asyncio.run(_run_all(tmp_path))
 
-    for result in (sound, factored):
-        with capsys.disabled():
-            print("\n" + render(result))
-        assert not result.violations, render(result)
+    with capsys.disabled():
+        print("\n" + render(sound))
+    assert not sound.violations, render(sound)
     assert Promise.TWICE in _broken(blind), render(blind)
     assert Promise.UNREPORTED in _broken(careless), render(careless)
-    for result in unproved:
-        assert Promise.UNAPPROVED in _broken(result), render(result)
+    assert Promise.UNAPPROVED in _broken(gullible), render(gullible)
