@@ -14,6 +14,8 @@ import pytest
 import world as world_package
 from world import World
 
+pytestmark = pytest.mark.slow
+
 CLOCKED_WORKER = str(Path(world_package.__file__).with_name("clocked_worker.py"))
 
 #: More than the first look waits for, less than the second.
@@ -46,7 +48,6 @@ def without_scope(create_shared_world: Callable[..., World]) -> tuple[World, Seq
     return world, identifiers
 
 
-@pytest.mark.slow
 def test_im_history_taken_away_at_run_time_keeps_the_doubt_and_nothing_else_waits(
     doubtful: Mapping[str, tuple[World, str]],
 ) -> None:
@@ -68,7 +69,6 @@ def test_im_history_taken_away_at_run_time_keeps_the_doubt_and_nothing_else_wait
     assert len(world.slack.questions(identifier)) == 1
 
 
-@pytest.mark.slow
 def test_without_im_history_at_start_a_row_in_doubt_is_settled_and_never_repeated(
     doubtful: Mapping[str, tuple[World, str]],
 ) -> None:

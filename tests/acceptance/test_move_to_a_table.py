@@ -90,6 +90,7 @@ def test_what_was_asked_before_the_move_is_answered_after_it_and_reported_once(
     assert world.worker.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_second_run_after_the_worker_has_used_the_table_changes_nothing(
     world: World, create_table: Callable[[], str]
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_second_run_after_the_worker_has_used_the_table_changes_nothing(
     assert world.status(identifier) == "escalated"
 
 
+@pytest.mark.slow
 def test_a_worker_that_runs_holds_the_file_and_goes_on(world: World, create_table: Callable[[], str]) -> None:
     table = create_table()
     world.start()

@@ -155,6 +155,7 @@ def test_nobody_is_reminded_of_what_they_have_answered(asked: Asked) -> None:
     assert [one[0] for one in outcomes(asked.world, "answered", 1)] == ["yes"]
 
 
+@pytest.mark.slow
 def test_a_late_yes_is_welcome_and_leaves_the_alert_acknowledged(asked: Asked) -> None:
     world = asked.world
     late = world.slack.redrawn("silent", WORDING["answer"]["timedOut"])
@@ -312,6 +313,7 @@ def test_what_fell_due_while_the_worker_was_down_is_done_when_it_is_back(
     assert [one.details["identifier"] for one in world.responses.letters()] == [hasty]
 
 
+@pytest.mark.slow
 def test_clocks_and_patient_questions_wait_for_working_hours(
     create_world: Callable[..., World], policies: Callable[[str], str]
 ) -> None:

@@ -40,6 +40,7 @@ def answered(request: pytest.FixtureRequest, both: Mapping[str, Answered]) -> An
     return both[request.param]
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_what_would_go_and_changes_nothing(answered: Answered) -> None:
     before = answered.shown
 

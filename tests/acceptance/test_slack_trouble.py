@@ -70,6 +70,7 @@ RETRY_AFTER = 3.5
 LOOK_UP = "users.lookupByEmail"
 
 
+@pytest.mark.slow
 def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(world: World) -> None:
     world.start()
     answered, question = world.ask()

@@ -77,6 +77,7 @@ def test_entries_that_fail_for_now_are_tried_again_and_come_once(
     assert sorted(bodies) == sorted(identifiers)
 
 
+@pytest.mark.slow
 def test_work_goes_on_by_itself_after_sqs_was_away(
     create_world: Callable[..., World], sqs_endpoint: str
 ) -> None:

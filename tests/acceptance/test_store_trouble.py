@@ -121,6 +121,7 @@ def test_a_worker_that_starts_while_the_table_is_away_begins_when_it_is_back(
     assert world.status(identifier) == "acknowledged"
 
 
+@pytest.mark.slow
 def test_a_worker_that_starts_on_a_recovered_table_while_that_is_away_asks_nobody(
     world_on_table: World, proxy: TableProxy, create_table: Callable[[], str], dynamodb: Any
 ) -> None:

@@ -76,6 +76,7 @@ def test_whoever_is_not_listed_or_not_there_is_not_asked(world: World, address: 
     assert (details["user"]["email"], details["triagebot"]["reason"]) == (address, reason)
 
 
+@pytest.mark.slow
 def test_both_ids_of_a_person_are_theirs(world: World) -> None:
     slack = world.slack
     identifier = world.send(user="mileva@mozilla.com")

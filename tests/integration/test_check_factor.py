@@ -163,6 +163,7 @@ async def test_one_real_proof_is_made_and_says_what_the_device_must_show(
     assert form["binding_message"] in said
 
 
+@pytest.mark.slow
 async def test_the_command_makes_the_proof_and_ends_as_it_ended(
     provider: ScriptedProvider, certificate: Path, tmp_path: Path
 ) -> None:

@@ -116,6 +116,7 @@ def hold(stack: contextlib.ExitStack, family: socket.AddressFamily, address: str
         caller.connect(address)
 
 
+@pytest.mark.slow
 def test_held_connections_keep_nobody_else_waiting(create_world: Callable[..., World]) -> None:
     world = create_world(**LISTEN)
     world.worker.program = ("-c", LIMITED_WORKER)

@@ -58,6 +58,7 @@ def life(create_shared_world: Callable[..., World]) -> Life:
     return Life(identifier=identifier, entries=[json.loads(line) for line in log.splitlines()], log=log)
 
 
+@pytest.mark.slow
 def test_every_line_of_a_workers_life_is_an_object(life: Life) -> None:
     told = [(entry["event"], entry["message"].partition(" ")[0]) for entry in life.entries[-5:]]
     assert told[0][0] == "worker.stopped"

@@ -244,6 +244,7 @@ def test_prometheus_takes_the_metrics_without_complaint(busy: Busy) -> None:
     assert_approved("check", "metrics", given=Meters(busy.address).text())
 
 
+@pytest.mark.slow
 def test_every_query_of_the_dashboard_yields_something(busy: Busy, tmp_path: Path) -> None:
     with scraping(busy.address, tmp_path) as prometheus:
         prometheus.until_scraped("rate(triage_links_up[1m])")  # which takes two scrapes
@@ -253,6 +254,7 @@ def test_every_query_of_the_dashboard_yields_something(busy: Busy, tmp_path: Pat
     assert empty == []
 
 
+@pytest.mark.slow
 def test_prometheus_evaluates_every_rule_and_none_fires_for_a_bot_that_does_its_job(
     busy: Busy, tmp_path: Path
 ) -> None:

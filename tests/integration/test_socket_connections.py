@@ -175,6 +175,7 @@ async def test_a_link_that_hears_nothing_for_four_pings_is_replaced() -> None:
         assert await bot.press()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handshake", [refused, turned_away, cut_after_hello])
 async def test_what_fails_again_and_again_is_tried_ever_more_rarely(handshake: Handshake) -> None:
     faults = meeting(*[handshake] * 15)
@@ -246,6 +247,7 @@ def introduction(
     return Authentication(api, urls, Identity(), jitter=lambda: 0.0, on_progress=on_progress), urls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limited", "calls"), [("auth.test", {"auth.test": 2, OPEN: 1}), (OPEN, {"auth.test": 1, OPEN: 2})]
 )

@@ -152,6 +152,7 @@ def test_the_restrictions_hold(folder: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @needs_systemd
 @needs_root
 def test_the_whole_loop_works_under_the_restrictions(

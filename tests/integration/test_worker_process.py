@@ -221,6 +221,7 @@ def test_all_wrong_settings_are_told_together(create_world: Callable[..., World]
     assert [name for name in wrong if not any(f"error: {name} " in line for line in lines)] == []
 
 
+@slow
 def test_a_worker_that_starts_before_slack_does_accepts_and_asks_later(world: World) -> None:
     world.slack.stop()
     world.worker.start()

@@ -238,6 +238,7 @@ def test_no_and_then_yes_stays_escalated_and_is_told_kindly(page: Page, artefact
     assert message.locator("[data-action-id=note]").count() == 1
 
 
+@pytest.mark.slow
 def test_a_kind_of_alert_has_its_own_title_question_and_buttons(page: Page, artefacts: Path) -> None:
     own = load_alert_policies().by_label["sensitive_host_session"]
     send_sample(page, "Sensitive host", address="grace@example.com")
@@ -255,6 +256,7 @@ def test_a_kind_of_alert_has_its_own_title_question_and_buttons(page: Page, arte
     card.filter(has_text="@grace").first.wait_for()
 
 
+@pytest.mark.slow
 def test_an_open_question_is_answered_at_home_and_its_message_is_redrawn(page: Page, artefacts: Path) -> None:
     send_alert(page, summary="A gate was opened.", address="grace@example.com")
     question(page, "A gate was opened.")
@@ -275,6 +277,7 @@ def test_an_open_question_is_answered_at_home_and_its_message_is_redrawn(page: P
     message.get_by_text(WORDING["answer"]["yes"]).wait_for()
 
 
+@pytest.mark.slow
 def test_an_answer_in_a_message_changes_a_home_that_was_looked_at_before(page: Page) -> None:
     send_alert(page, summary="A roof was climbed.", address="katherine@example.com")
     question(page, "A roof was climbed.")
@@ -300,6 +303,7 @@ def test_the_home_answers_whether_the_message_is_real_and_a_closed_account_has_n
     assert page.locator("#tabs").is_hidden()
 
 
+@pytest.mark.slow
 def test_the_tabs_are_walked_with_the_arrow_keys(page: Page) -> None:
     look_at(page, "Ada Lovelace")
     page.locator("#tab-messages").focus()

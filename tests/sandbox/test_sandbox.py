@@ -117,6 +117,7 @@ def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_sandbox_whose_queues_die_ends_and_says_so(tmp_path: Path) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         parts = [sandbox.pid_of("Worker"), sandbox.pid_of("SQS")]
@@ -130,6 +131,7 @@ def test_a_sandbox_whose_queues_die_ends_and_says_so(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_a_worker_that_ends_at_once_fails_the_start_with_its_last_words() -> None:
     trial = Trial(worker=("-c", "raise SystemExit('no such token')"))
 
@@ -140,6 +142,7 @@ async def test_a_worker_that_ends_at_once_fails_the_start_with_its_last_words() 
     assert "no such token" in failed.value.log
 
 
+@pytest.mark.slow
 async def test_a_worker_that_never_links_up_with_slack_fails_the_start() -> None:
     sleeper = "import time; print('asleep', flush=True); time.sleep(600)"
     trial = Trial(worker=("-c", sleeper), ready_within=timedelta(seconds=0.5))
@@ -162,6 +165,7 @@ async def test_a_self_test_that_waits_in_vain_says_for_what() -> None:
     await trial.stop()
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
