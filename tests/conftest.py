@@ -26,8 +26,8 @@ REGION = "us-west-2"
 #: The folders whose tests mostly compute. All others mostly wait: for processes, a browser, each other.
 COMPUTES = {"unit", "contract"}
 
-#: The folders whose slow tests take a minute or more each.
-TAKES_MINUTES = ("installation", "torture")
+#: The folders and modules whose slow tests take a minute or more each.
+TAKES_MINUTES = {"installation", "torture", "bench", "test_page_access", "test_fuzz"}
 
 # A busy machine must not fail a property: how long an example takes says nothing about the program.
 settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,7 +53,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Have the slow run try all properties again, and begin with what takes minutes, to end sooner."""
     if _is_slow_run(config):
-        items.sort(key=lambda item: item.path.parent.name not in TAKES_MINUTES)
+        items.sort(key=lambda item: TAKES_MINUTES.isdisjoint((item.path.parent.name, item.path.stem)))
         for item in items:
             if is_hypothesis_test(getattr(item, "obj", None)):
                 item.add_marker(pytest.mark.slow)
