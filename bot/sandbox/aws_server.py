@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LOOK: Final = 1.0
 
 
-class InTurn:
+class SerialApplication:
     """A WSGI application that speaks for AWS, behind a lock. A long poll waits without the lock."""
 
     def __init__(self, application: WSGIApplication) -> None:
@@ -75,7 +75,7 @@ class _KeptAlive(WSGIRequestHandler):
 
 def create_server(port: int = 0) -> BaseWSGIServer:
     """Listen on 127.0.0.1; port 0: any free port. The caller calls `serve_forever`."""
-    application = InTurn(DomainDispatcherApplication(create_backend_app))
+    application = SerialApplication(DomainDispatcherApplication(create_backend_app))
     return make_server("127.0.0.1", port, application, threaded=True, request_handler=_KeptAlive)
 
 

@@ -222,7 +222,7 @@ def takes_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def settle_environment(settings: Settings) -> None:
+def prepare_environment(settings: Settings) -> None:
     """Add the AWS variables that are only in `.env` to the environment of this process, and remove Slack's.
 
     boto3 reads credentials, profile and endpoint only from there. Proxies get the form that both boto3 and

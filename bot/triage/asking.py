@@ -283,7 +283,7 @@ class Asker:
     async def _leave_in_doubt(self, question: Question, error: AmbiguousError) -> None:
         """Leave the row in doubt: the post may have happened."""
         log_question(log.warning, "question.unconfirmed", question, "it may have been posted: %s", error)
-        await self._look_later(question, self._look_ups.doubt(question))
+        await self._look_later(question, self._look_ups.mark_in_doubt(question))
 
     async def _retry(self, question: Question, error: TransientError) -> None:
         log_question(log.warning, "question.delayed", question, "question delayed: %s", error)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from bot.triage.foreign_text import clean
 from bot.triage.model import (
     Choice,
     Confidence,
@@ -29,6 +28,7 @@ from bot.triage.model import (
 from bot.triage.outcomes import Outcome, Reason, SlackCode
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
+from bot.triage.untrusted_text import clean
 
 #: Confidence levels at which the address may be somebody else's.
 UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})

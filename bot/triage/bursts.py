@@ -396,7 +396,7 @@ class Bursts:
             await self._delay_line(places, line, error)
         except AmbiguousError as error:
             log_question(log.warning, "burst_line.unconfirmed", message, "it may have been posted: %s", error)
-            self._look_ups.doubt(message)
+            self._look_ups.mark_in_doubt(message)
         except PermanentError as error:
             log_question(log.warning, "burst_line.refused", message, "the line is lost: %s", error)
             await self._change(places, lambda row: place_rules.end_line(row, line))

@@ -206,7 +206,7 @@ class Inquirer:
             await self._record(claimed, place)
         except AmbiguousError as error:
             log_inquiry(log.warning, "inquiry.unconfirmed", claimed, "it may have been posted: %s", error)
-            await self._save(inquiry_rules.defer(claimed, self._look_ups.doubt(claimed)))
+            await self._save(inquiry_rules.defer(claimed, self._look_ups.mark_in_doubt(claimed)))
         except TransientError as error:
             log_inquiry(log.warning, "inquiry.delayed", claimed, "asked back later: %s", error)
             await self._save(inquiry_rules.record_not_posted(claimed, self._retry_at(claimed, error)))

@@ -14,11 +14,11 @@ from typing import Any
 
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, Refusal
 from bot.triage.assignments import CardClick
-from bot.triage.foreign_text import clean
 from bot.triage.inquiry import Delivery, Inquiry, InquiryNote, Reply, window_key
 from bot.triage.model import MessageRef, Question, Report, Step, change_question
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
+from bot.triage.untrusted_text import clean
 
 #: The most inquiries and the most replies per alert.
 INQUIRIES_MAX = 10

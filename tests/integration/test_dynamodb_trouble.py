@@ -19,7 +19,7 @@ from store_files import fill
 
 from bot.errors import ConfigError, StartRefused, StoreError, StoreUnusable
 from bot.store.address import Address, parse_address
-from bot.store.dynamodb.opening import open_table, recognise, require_usable
+from bot.store.dynamodb.opening import open_table, require_usable, verify_identity
 from bot.store.dynamodb.past import restored_at
 from bot.store.dynamodb.store import DynamoStore
 from bot.store.dynamodb.table import Retries, Table
@@ -320,7 +320,9 @@ async def test_where_the_table_was_not_described_it_is_asked_again() -> None:
         caller = Unreliable(connection(name))
         caller.plan = {"describe_table": [UNREACHED] * 12}
         table = Table(name, caller, random=Random(0))
-        store = DynamoStore(table, clock=ToldClock(lambda: NOON), recognise=partial(recognise, table))
+        store = DynamoStore(
+            table, clock=ToldClock(lambda: NOON), verify_identity=partial(verify_identity, table)
+        )
 
         assert [await store.confirm() for _ in range(2)] == [False, False]
         if is_same:

@@ -338,7 +338,7 @@ def _remind_after_a_suspend() -> Replacements:
 
 
 def _believe_any_store() -> Replacements:
-    return {(opening, "find_doubt"): lambda *_, **__: ""}
+    return {(opening, "find_mismatch"): lambda *_, **__: ""}
 
 
 def _ask_at_once_after_a_restore() -> Replacements:

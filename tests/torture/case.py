@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from bot.sandbox.fake_slack import Message
-from bot.triage.free_values import unpad
+from bot.triage.padding import unpad
 
 from .alerts import Alert
 from .history import Deed, Exchange, History, Note, Press
