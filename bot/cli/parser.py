@@ -93,7 +93,8 @@ def _explain_lost_output(error: OSError) -> None:
 _PLAINLY = (
     (r"argument (\S+): expects", r"\1 expects"),
     (r"argument (\S+): expected one argument", r"\1 expects a value after it"),
-    (r"unrecognized arguments: (.+)", r"\1: not expected here; --help says what is"),
+    (r"unrecognized arguments: (.+)", r"\1 is not expected here; --help lists what is"),
+    (r"the following arguments are required: (.+, .+)", r"\1 are missing"),
     (r"the following arguments are required: (.+)", r"\1 is missing"),
 )
 

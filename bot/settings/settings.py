@@ -363,7 +363,7 @@ def _warn_of_exposed_file(file: EnvFile) -> list[str]:
     if not done:
         return []
     holds = "holds tokens or keys and " if has_secrets else ""
-    what = f"{file.path} {holds}can be {done} by other users than its owner (mode {mode:04o})"
+    what = f"{file.path} {holds}can be {done} by users other than its owner (mode {mode:04o})"
     return [f"{what}; restrict it to its owner: chmod 600 {file.path}"]
 
 
@@ -392,11 +392,11 @@ def _warn_of_unknown_variables(
     unknown = [name for name in file.values if name not in known and not name.startswith("AWS_")]
     if unknown:
         names = ", ".join(_add_suggestion(name, known) for name in unknown)
-        ignored = f"ignored in {file.path}, because nothing reads them there: {names}"
+        ignored = f"unknown settings in {file.path}, which are ignored: {names}"
         yield f"{ignored}; remove them, or install the release that knows them"
     for name in surroundings:
         if name not in known and (meant := suggest(name, known)):
-            yield f"nothing reads {name}, which is in the environment; did you mean {meant}?"
+            yield f"unknown setting {name} in the environment; did you mean {meant}?"
 
 
 def _add_suggestion(name: str, known: Collection[str]) -> str:

@@ -209,7 +209,7 @@ class Publisher:
 
     def _back_off(self, error: Exception) -> float:
         wait = self._backoff.after_failure()
-        log_interruption(log, "publishing.failed", "sending reports is interrupted: %s", error, wait)
+        log_interruption(log, "publishing.failed", "publishing failed: %s", error, wait)
         return wait
 
 

@@ -182,7 +182,7 @@ class Inquirer:
         try:
             person = await self._call(inquiry, self._messenger.find_person(question.slack_id))
         except TransientError as error:
-            log_inquiry(log.warning, "inquiry.delayed", inquiry, "asked back later: %s", error)
+            log_inquiry(log.warning, "inquiry.delayed", inquiry, "inquiry delayed: %s", error)
             await self._save(inquiry_rules.defer(inquiry, self._retry_at(inquiry, error)))
             return False
         except Undeliverable as error:
@@ -208,7 +208,7 @@ class Inquirer:
             log_inquiry(log.warning, "inquiry.unconfirmed", claimed, "it may have been posted: %s", error)
             await self._save(inquiry_rules.defer(claimed, self._look_ups.mark_in_doubt(claimed)))
         except TransientError as error:
-            log_inquiry(log.warning, "inquiry.delayed", claimed, "asked back later: %s", error)
+            log_inquiry(log.warning, "inquiry.delayed", claimed, "inquiry delayed: %s", error)
             await self._save(inquiry_rules.record_not_posted(claimed, self._retry_at(claimed, error)))
         except Undeliverable as error:
             await self._fail(claimed, str(reason_of(error.reason)))

@@ -88,7 +88,7 @@ def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(world: W
     unsent = world.worker.command("replay", "--unsent", "--dry-run")
     lately = world.worker.command("replay", "--since", "1h")
 
-    assert unsent.stdout.strip() == "There is no report to send again."
+    assert unsent.stdout.strip() == "There are no reports to send again."
     assert lately.returncode == 0
     for identifier in sent:
         assert identifier in lately.stdout

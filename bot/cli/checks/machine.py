@@ -65,7 +65,7 @@ def check_clock(server: str, date: str, now: datetime) -> list[Finding]:
 def check_credentials(credentials: Credentials) -> Finding:
     """Judge the credentials in the folder. Unreadable files are among the settings' problems already."""
     if credentials.folder is None:
-        how = "as root, with the settings in /etc/triage-bot.env, the service's are checked"
+        how = "to check the service's, run as root with the settings in /etc/triage-bot.env"
         return Finding.ok(CREDENTIALS, f"none here; {how}")
     if credentials.unused:
         detail = f"ignored, because also set elsewhere: {', '.join(credentials.unused)}"
