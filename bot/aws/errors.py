@@ -38,7 +38,7 @@ NO_CREDENTIALS = (
     aws.SSOError,
 )
 
-#: How people call a service, by the prefix of its IAM actions.
+#: What people call a service, by the prefix of its IAM actions.
 _NAMES = {"dynamodb": "DynamoDB", "sqs": "SQS", "ssm": "the parameter store"}
 
 #: Where boto3 may find credentials.

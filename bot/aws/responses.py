@@ -25,7 +25,7 @@ _CONTENT_TYPE = "application/x-amz-json-"
 #: Where an error has its code.
 _CODES = ("__type", "code", "Code")
 
-#: What the response of an operation always contains, and its caller relies on. Null is as good as nothing.
+#: What the response of an operation always contains, and its caller relies on. Null counts as missing.
 _ALWAYS: Mapping[str, str] = {
     "GetQueueAttributes": "Attributes",
     "SendMessage": "MessageId",
@@ -34,7 +34,7 @@ _ALWAYS: Mapping[str, str] = {
     "DescribeTimeToLive": "TimeToLiveDescription",
     "DescribeContinuousBackups": "ContinuousBackupsDescription",
     "BatchGetItem": "Responses",
-    "Query": "Count",  # what is only counted comes without items
+    "Query": "Count",  # a response with only a count has no items
     "Scan": "Items",
 }
 

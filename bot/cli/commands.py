@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     wording = load_messages(settings.config_dir)
     alerts = load_alert_policies(settings.config_dir)
     people = load_people_rules(settings.config_dir)
-    gc.disable()  # until `run_worker`: it would look for garbage among what is imported
+    gc.disable()  # until `run_worker`: it would scan everything that is being imported
     from bot.worker.app import App
     from bot.worker.assembly import make_policy
     from bot.worker.lifecycle import run_worker

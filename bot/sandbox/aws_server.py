@@ -27,7 +27,7 @@ _LOOK: Final = 1.0
 
 
 class SerialApplication:
-    """A WSGI application that speaks for AWS, behind a lock. A long poll waits without the lock."""
+    """A WSGI application that stands in for AWS, behind a lock. A long poll waits without the lock."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -65,7 +65,7 @@ def _without_wait(body: bytes) -> tuple[bytes, int]:
 
 
 class _KeptAlive(WSGIRequestHandler):
-    """Takes one request after another over a connection, and logs none of them."""
+    """Handles several requests over one connection, and logs none of them."""
 
     protocol_version = "HTTP/1.1"
 

@@ -410,7 +410,7 @@ def _warn_of_no_reminders(settings: Mapping[str, Any]) -> Iterator[str]:
     if remind and expire and settings.get("remind_times") and remind >= expire:
         yield (
             "nobody is ever reminded, because EXPIRE_AFTER is not longer than REMIND_AFTER; set REMIND_AFTER"
-            " to less than EXPIRE_AFTER, or to 0 if nobody is to be reminded"
+            " to less than EXPIRE_AFTER, or to 0 for no reminders"
         )
 
 

@@ -266,7 +266,7 @@ class Asker:
         log_question(log.info, "question.not_found", question, "not found in Slack, so it was not asked")
         restore = await self.restores.restore()
         if restore_rules.is_unread(question, restore):
-            await self.bursts.release(question)  # else all that are held so would be asked at once
+            await self.bursts.release(question)  # otherwise all that are held this way would be asked at once
 
         def record(row: Question) -> Step | None:
             return asking_rules.record_not_posted(

@@ -255,9 +255,9 @@ def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
 
 
 def stop_reminding(question: Question) -> Step | None:
-    """Let a question be due no more, if its person has said something; None if there is nothing to stop.
+    """Stop the reminders of a question whose person has said something; None if there is nothing to stop.
 
-    A restore lets each open question be due as a reminder is, so that it is read in Slack.
+    A restore makes each open question due, as a reminder is, so that it is read in Slack.
     """
     if question.work is not Work.REMIND or question.said is None:
         return None

@@ -140,7 +140,7 @@ class Bursts:
         )
 
     async def postpone(self, question: Question, person: Person, places: Places, turn: datetime) -> None:
-        """Let the question wait for its turn among the person's messages. It already holds its place."""
+        """Postpone the question until its turn among the person's messages. It already holds its place."""
         await self._store_with(question, person, places, lambda: asking_rules.postpone(question, turn))
 
     async def _store_with(

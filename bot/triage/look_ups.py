@@ -53,7 +53,7 @@ class _Doubt:
     passed: set[Bookmark] = field(default_factory=set)  #: every bookmark of that look
 
     def begin_anew(self) -> None:
-        """Let the next look begin with the first page."""
+        """Make the next look begin with the first page."""
         self.bookmark = None
         self.passed.clear()
 

@@ -45,14 +45,14 @@ ReadReport = Callable[[OutboxRow], Report]
 
 
 class SendDecision(Enum):
-    """Whether a report that waits is to be sent."""
+    """Whether to send a report that waits."""
 
     SEND = auto()
     WAIT = auto()  #: it is not known yet whether it was overtaken
     DROP = auto()  #: overtaken: a harsher report was sent since, or may have been
 
 
-#: Decides whether a report that waits is to be sent. Raises `StoreError`.
+#: Decides whether to send a report that waits. Raises `StoreError`.
 JudgeReport = Callable[[OutboxRow], Awaitable[SendDecision]]
 
 #: Whether a report is among those that are replayed.
@@ -60,12 +60,12 @@ SelectReport = Callable[[OutboxRow], bool]
 
 
 async def send_all(_: OutboxRow) -> SendDecision:
-    """Let a report be sent."""
+    """Decide to send every report."""
     return SendDecision.SEND
 
 
 def select_all(_: OutboxRow) -> bool:
-    """Let every report be replayed."""
+    """Select every report for a replay."""
     return True
 
 

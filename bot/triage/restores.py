@@ -148,7 +148,7 @@ class Restores:
             return None
 
     async def before_deadline(self, question: Question) -> Question | None:
-        """Let a deadline wait until the question's message has been read; None: it waits.
+        """Postpone a deadline until the question's message has been read; None: it is postponed.
 
         It waits until an hour after the restore, but at least two minutes. After that the standing counts as
         unknown.
@@ -390,7 +390,7 @@ class Restores:
         return current
 
     async def _adopt(self, question: Question, found: FoundQuestion, person: Person) -> Question | None:
-        """Let a question take over the message that was found; None if it already has one."""
+        """Assign the message that was found to a question; None if it already has one."""
         policy = self._recorder.policy
         current, step = await self._recorder.decide(
             question, lambda row: restore_rules.adopt(row, found, person, self._clock(), policy)

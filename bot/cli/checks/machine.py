@@ -19,7 +19,7 @@ NAME_SERVERS = "name servers"
 #: AWS rejects a signature whose time is off by this much or more.
 REFUSED_FROM = timedelta(minutes=5)
 
-#: From here on, the log and the ages that `list` shows mislead. The worker itself goes by the services' time.
+#: From here on, the log and the ages that `list` shows mislead. The worker itself uses the services' time.
 WARNED_FROM = timedelta(seconds=30)
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address

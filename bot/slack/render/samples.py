@@ -74,7 +74,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """What Slack is to be asked about."""
+    """What Slack is asked to validate."""
 
     name: str
     kind: Literal["message", "view"]

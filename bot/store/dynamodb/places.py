@@ -83,7 +83,7 @@ class PlaceItems:
         )
 
     async def put_lines_in_doubt(self, now: datetime) -> bool:
-        """Let each line of a restored backup that was not posted yet be looked up first.
+        """Mark each burst's line that a restored backup had not posted as in doubt: it is looked up first.
 
         False: another worker has changed one meanwhile.
         """

@@ -103,7 +103,7 @@ class DynamoStore(SideItems, PlaceItems):
         return self.is_known
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """See `OpenStore`. A table cannot be exchanged under a worker: its name and its ARN are one."""
+        """See `OpenStore`. A table cannot be replaced unnoticed: its name determines its ARN."""
         await stop.wait()
 
     async def close(self) -> None:
