@@ -26,7 +26,7 @@ def world(create_world: Callable[..., World]) -> World:
 
 
 def escalate(world: World) -> tuple[str, Message]:
-    """Have Ada say *no* to an alert; return its identifier and its card."""
+    """Answer *no* to an alert as Ada; return its identifier and its card."""
     identifier, question = world.ask(user="ada@example.com")
     assert world.slack.press(question, "no").acknowledged
     return identifier, until(lambda: card_of(world.slack, identifier), what="the card")

@@ -96,7 +96,7 @@ def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(world: W
 
 
 def _answer_twice(world: World) -> str:
-    """Let a person say yes, then no; return the alert's identifier."""
+    """Answer yes as a person, then no; return the alert's identifier."""
     world.start()
     identifier, question = world.ask()
     world.until_asked(identifier)
@@ -106,7 +106,7 @@ def _answer_twice(world: World) -> str:
 
 
 def _until_all_sent(world: World, identifiers: Sequence[str], count: int = 1) -> None:
-    """Wait until so many reports of each have come, and the worker knows that they were sent."""
+    """Wait until this many reports of each have come, and the worker knows that they were sent."""
     for identifier in identifiers:
         world.reports(identifier, count)
         until(

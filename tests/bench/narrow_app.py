@@ -1,4 +1,4 @@
-"""`python -m tests.bench.narrow_app COUNT`: the worker, with at most so many messages under way at a time.
+"""`python -m tests.bench.narrow_app COUNT`: the worker, with at most COUNT messages under way at a time.
 
 So that several of them are limited by what Slack takes them, and not by the machine that they share.
 """

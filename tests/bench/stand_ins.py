@@ -76,7 +76,7 @@ class StandIns(Workloads):
         return {"ready_at": max(links.linked_at, polls[0])}
 
     async def await_workers(self, count: int) -> None:
-        """Wait until so many workers have all their links, and have nothing to do."""
+        """Wait until this many workers have all their links, and have nothing to do."""
         await self._until(lambda: self.slack.links.count >= CONNECTIONS * count and self.sqs.waiting >= count)
 
     async def set_limit(self, messages: int, seconds: float) -> None:

@@ -105,7 +105,7 @@ class Forging:
     """Passes calls on, but for writes of rows, with which a test does as it wants."""
 
     def __init__(self, caller: Caller, write: Callable[[dict[str, Any]], Awaitable[bool]]) -> None:
-        """`write` returns whether the item, as it has left it, is to be written."""
+        """`write` returns whether to write the item as it has left it."""
         self._caller = caller
         self._write = write
 

@@ -18,7 +18,7 @@ _ABOUT_THE_PACKAGE = re.compile(r"apt \w+ .*triage-bot")
 
 
 class Reader:
-    """Runs a chapter's commands and prints what comes of them.
+    """Runs a chapter's commands and prints their results.
 
     `chosen` has what the reader puts in the place of the guide's words in capitals and example addresses.
     """

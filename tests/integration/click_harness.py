@@ -37,7 +37,7 @@ REQUIRED, CARDS = Policy(alerts=NOTE_REQUIRED), Policy(security_channel=SECURITY
 
 
 class RefusingStore(SqliteStore):
-    """Refuses to write while it is told to, as one on a full disk does."""
+    """Refuses to write while asked to, as one on a full disk does."""
 
     is_full = False
 

@@ -35,7 +35,7 @@ _STOCK = {
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What came of loading the action: an error keeps MozDef from having it."""
+    """The result of loading the action: an error keeps MozDef from using it."""
 
     error: str
     log: Sequence[str]
@@ -88,7 +88,7 @@ class DropIn:
         return Loaded(**self._program.call("load", deadline_seconds=deadline_seconds))
 
     def alert(self, alert: dict[str, Any]) -> list[str]:
-        """Let MozDef hand the action an alert; return the lines of MozDef's log."""
+        """Have MozDef pass an alert to the action; return the lines of MozDef's log."""
         lines: list[str] = self._program.call("alert", alert=alert)
         return lines
 

@@ -1,4 +1,4 @@
-"""The real worker with a short patience, which gets stuck on cue: when a file of that name is there.
+"""The real worker with a short patience, which gets stuck on cue: when a file of that name exists.
 
 `poller`: a poll never ends. `loop`: the event loop is held up for good, which a file `held` tells.
 """

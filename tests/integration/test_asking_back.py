@@ -56,7 +56,7 @@ class Scene:
         return self.bot.slack.message(inquiry.channel, inquiry.ts)
 
     async def post(self) -> None:
-        """Let what is due be posted."""
+        """Post what is due."""
         for inquiry in await self.bot.store.due_inquiries((await self.bot.row()).settled_at, limit=9):  # type: ignore[arg-type]
             await self.bot.inquirer.advance(inquiry)
 

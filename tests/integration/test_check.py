@@ -34,7 +34,7 @@ class Shown:
     text: str
 
     def about(self, subject: str) -> str:
-        """Return the finding's status and detail, and what stands below them."""
+        """Return the finding's status and detail, and what is printed below them."""
         lines = self.text.splitlines()
         start = next(index for index, line in enumerate(lines) if line[11:].startswith(f"{subject}  "))
         below = next(index for index in range(start + 1, len(lines)) if not lines[index].startswith(" "))
@@ -60,7 +60,7 @@ class Place:
 def place(
     tmp_path: Path, create_queue: Callable[..., str], aws_environment: Mapping[str, str]
 ) -> CheckedPlace:
-    """Tell of a place where all is well, with three queues and the given Slack."""
+    """Return settings with which all is well, with three queues and the given Slack."""
 
     def beside(world: RunningSlack) -> Place:
         target = f"arn:aws:sqs:us-west-2:123456789012:{create_queue().rpartition('/')[2]}"

@@ -47,7 +47,7 @@ async def look(chosen: Settings) -> dict[str, Finding]:
 async def look_beside(
     folder: Path, handler: Handler, *, deep: bool = False, **others: Handler
 ) -> dict[str, Finding]:
-    """Look while a worker listens beside the store, tells of its condition like this, and can do these."""
+    """Run the check while a worker listens next to the store, with this condition and these commands."""
     chosen = settings(folder)
     assert chosen.control_path
     control = ControlServer(chosen.control_path, {CONDITION: handler, **others})

@@ -266,7 +266,7 @@ async def open_once(name: str, *, restored: bool = False, read_only: bool = Fals
 
 
 def recover(source: str, target: str) -> None:
-    """Copy into a new table what tells the old one, as point-in-time recovery copies everything."""
+    """Copy into a new table what identifies the old one, as point-in-time recovery copies everything."""
     item = dynamodb().get_item(TableName=source, Key=PAST)["Item"]
     dynamodb().put_item(TableName=target, Item=item)
 

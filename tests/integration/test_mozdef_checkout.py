@@ -131,7 +131,7 @@ def answer(world: World, identifier: str, choice: str) -> None:
 
 
 def indexed(mozdef: MozDef, count: int) -> dict[str, dict[str, Any]]:
-    """Return MozDef's events of answers by the alert's identifier, once there are so many."""
+    """Return MozDef's events of answers by the alert's identifier, once there are this many."""
     assert "Traceback" not in mozdef.consumer_log, mozdef.consumer_log
     found = {one["details"]["identifier"]: one for one in mozdef.elasticsearch.documents}
     return found if len(found) >= count else {}

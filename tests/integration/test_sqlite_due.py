@@ -64,7 +64,7 @@ DUE = (
 
 
 async def fill(path: Path, count: int) -> None:
-    """Write a store with what is due, and so many open questions that are not."""
+    """Write a store with what is due, and this many open questions that are not."""
     store = await open_store(f"sqlite:///{path}", create=True)
     await store.add([Change(question=each) for each in (*DUE, open_question("copied"))])
     await store.close()

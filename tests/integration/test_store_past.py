@@ -1,4 +1,4 @@
-"""A store's file is believed only if it is what it was: lost, cut, exchanged and copied files are noticed."""
+"""A store's file is trusted only if it is what it was: lost, truncated, replaced or copied files are noticed."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Machine:
     suspended: float = 0.0  #: seconds for which it was suspended until now, as it counts them
 
     def wall(self, now: float) -> float:
-        """Return what its clock shows, as seconds since 1970, when so many seconds have truly passed."""
+        """Return what its clock shows, as seconds since 1970, after this many true seconds."""
         return BEGINNING + self.boottime(now) + self.offset
 
     def monotonic(self, now: float) -> float:

@@ -125,7 +125,7 @@ _MEMORY: Final = Path("/dev/shm")  # noqa: S108
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is to be. `alerts` and `faults` are what is left of it: None leaves all that is drawn."""
+    """The plan of a run. `alerts` and `faults` are those that are left of it; None: all that are drawn."""
 
     seed: int
     store: str = "sqlite"
@@ -140,7 +140,7 @@ class Plan:
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What came of a run."""
+    """The result of a run."""
 
     plan: Plan
     violations: Sequence[Violation]
@@ -158,7 +158,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldClock:
-    """The true time, as the stand-ins of the torture want it."""
+    """The true time, in the form that the torture's stand-ins expect."""
 
     loop: VirtualLoop
     pace: float = 1.0

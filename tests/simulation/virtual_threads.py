@@ -35,13 +35,13 @@ class Threads:
         self._begin(target, contextvars.copy_context())
 
     def run(self, call: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Run a call in a new thread; return what will come of it."""
+        """Run a call in a new thread; return a future with its result."""
         result = self._loop.create_future()
         self._begin(lambda: _settle(result, call), contextvars.copy_context())
         return result
 
     def sleep(self, seconds: float) -> None:
-        """Let a thread wait for so long."""
+        """Make a thread wait for this long."""
         self._block(lambda wake: self._loop.call_later(seconds, wake))
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:

@@ -117,7 +117,7 @@ class ReleasedWorker:
         self.service = TriageService(recorder, self.slack, actors, on_work=lambda: None)
 
     async def do(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Do as the line says, and tell what came of it."""
+        """Do as the line says, and report the result."""
         self.clock.now = datetime.fromisoformat(order["now"])
         self.slack.messages = [message_from(each) for each in order["messages"]]
         self.slack.post_ends = list(order.get("post_ends", ()))

@@ -58,7 +58,7 @@ class Member:
 
 
 class Crew:
-    """So many workers on one table, who look at it at the same moments."""
+    """Several workers on one table, which look at it at the same moments."""
 
     def __init__(self, name: str, size: int) -> None:
         self._name = name
@@ -134,7 +134,7 @@ class Crew:
         await self.members[0].store.remove_ended(self.clock() - timedelta(days=30), limit=10)
 
     async def be_scraped(self, times: int) -> None:
-        """Ask of the store so many times a minute what the metrics tell of it."""
+        """Ask the store this many times a minute for what the metrics show of it."""
         watch = StoreWatch(self.members[0].store, clock=self.clock)
         for _ in range(times):
             assert not (await watch.look()).trouble
@@ -161,7 +161,7 @@ class Crew:
 
 @asynccontextmanager
 async def crew_of(size: int) -> AsyncIterator[Crew]:
-    """So many workers on a table of their own."""
+    """Several workers on their own table."""
     crew = Crew(create_table(), size)
     try:
         yield crew

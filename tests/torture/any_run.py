@@ -92,7 +92,7 @@ def a_line(text: str, *, at: float = ANSWERED_AT) -> Message:
 
 
 def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0, **facts: Any) -> Sent:
-    """Return a report of something that happened at `at`; it is sent so many seconds after the hold."""
+    """Return a report of something that happened at `at`; it is sent this many seconds after the hold."""
     at = facts.pop("at", ANSWERED_AT)
     note = facts.pop("note", "said" in facts or "comment" in facts)
     response = outcome if outcome in {"yes", "no", "wrongUser"} else "wrongUser"

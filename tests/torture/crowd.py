@@ -206,7 +206,7 @@ class Crowd:
         return {"user": user.person, "channel": own.channel, "ts": own.ts, "value": ref_of(message)}
 
     def _elsewhere(self, press: dict[str, str], _: Message, __: Random) -> dict[str, str]:
-        """Let the press come from another workspace."""
+        """Send the press from another workspace."""
         return {**press, "team": "T0ELSEWHERE"}
 
     def _unoffered(self, press: dict[str, str], _: Message, __: Random) -> dict[str, str]:

@@ -62,7 +62,7 @@ _Answer = Callable[[web.Request, Random], web.Response]
 
 @dataclass(frozen=True, kw_only=True)
 class _Fault:
-    """What becomes of a call: whether it is done, when it hangs, what is answered in Slack's place."""
+    """How a call is handled: whether it is done, when it hangs, what is answered instead of Slack."""
 
     is_done: bool = False
     hangs: Literal["", "before", "after", "shortly"] = ""

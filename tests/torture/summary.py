@@ -80,7 +80,7 @@ def _exchange(history: History) -> str:
 
 
 def _proofs(cases: Iterable[Case]) -> str:
-    """Tell what came of the pushes."""
+    """Return the results of the pushes."""
     receipts = [each for case in cases for each in without_repeats(case.receipts)]
     reasons = Counter(each.reason for each in receipts if each.reason.startswith("factor_"))
     proved = sum(each.is_proved for each in receipts)

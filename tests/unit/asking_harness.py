@@ -76,7 +76,7 @@ class AskingHarness:
         return await self.question()
 
     async def work(self, *, seconds: float = 0) -> None:
-        """Let so much time pass, and ask whatever falls due."""
+        """Advance the clock by this much, and ask whatever falls due."""
         end = self.clock() + timedelta(seconds=seconds)
         while True:
             await self._ask_all_that_is_due()

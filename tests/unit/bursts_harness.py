@@ -47,7 +47,7 @@ class BurstsHarness:
             self.clock.advance(seconds=0.001)
 
     async def work(self, *, seconds: float = 0) -> None:
-        """Let so much time pass, and do whatever falls due."""
+        """Advance the clock by this much, and do whatever falls due."""
         end = self.clock() + timedelta(seconds=seconds)
         while True:
             await self._do_all_that_is_due()

@@ -45,7 +45,7 @@ class LookUpHarness:
         return await self.looker.look(CLAIMED)
 
     async def look_in_vain(self, seconds: float, times: int = 1) -> list[TransientError]:
-        """Look so many times; return what came of it."""
+        """Look this many times; return the result."""
         errors = []
         for _ in range(times):
             with pytest.raises(TransientError) as caught:

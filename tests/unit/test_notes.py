@@ -1,4 +1,4 @@
-"""Notes: what a person writes about their answer, and what becomes of it."""
+"""Notes: what a person writes about their answer, and where that goes."""
 
 from __future__ import annotations
 
