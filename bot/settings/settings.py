@@ -86,7 +86,7 @@ class Settings:
     remind_after: timedelta | None  #: how long after a question its person is reminded; None: never
     remind_times: int  #: how often, 0 to 10
     expire_after: timedelta | None  #: how long a request may stay unasked or unanswered; None: forever
-    open_per_person: int  #: how many questions of one person stand open at a time, 1 to 100
+    open_per_person: int  #: how many questions of one person may be open at a time, 1 to 100
     working_hours: WorkingHours | None = None  #: when those two clocks run; None: always
     default_timezone: ZoneInfo  #: of people whose Slack profile has no valid one
     security_channel: str = ""  #: a channel's id; empty: there is none
@@ -354,7 +354,7 @@ def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
 
 def _warn_of_exposed_file(file: EnvFile) -> list[str]:
     """Return a warning if others may read the tokens in the file, or its group may change its settings."""
-    if not file.path or not file.values:
+    if not file.path or not file.values or file.problems:
         return []
     mode = stat.S_IMODE(file.path.stat().st_mode)
     has_secrets = any(_is_secret(*each) for each in file.values.items())

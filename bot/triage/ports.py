@@ -337,7 +337,7 @@ class Messenger(Protocol):
         """
 
     async def post_line(self, line: Question, *, channel: str = "") -> MessageRef:
-        """Post the line that more questions wait: see `place_rules.line_of`. Raises as `post` does."""
+        """Post the line about waiting questions: see `place_rules.line_of`. Raises as `post` does."""
 
     async def open_conversation(self, question: Question) -> str:
         """Open the conversation with the question's person; return its channel. Never ambiguous."""

@@ -1,4 +1,4 @@
-"""From SQLite to DynamoDB: the questions that were open go on, and a migration may die at any point."""
+"""From SQLite to DynamoDB: open questions continue, and a migration may die at any point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The disk is full, or the table is away: nothing is lost by it, and work goes on by itself."""
+"""The disk is full, or the table is unavailable: nothing is lost, and work resumes by itself."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _ACKNOWLEDGE_WITHIN: Final = 3.0
 
 
 class _Posted(NamedTuple):
-    """A question that stands once it is answered for."""
+    """A question that is open until it is answered."""
 
     number: int
     message: Json

@@ -53,7 +53,7 @@ class StandIns(Workloads):
         }
 
     async def obey(self, order: Json) -> Json:
-        """Do what is ordered; tell how it went, and how much of a processor that took here."""
+        """Carry out an order; return the result, and how much processor time it took here."""
         word = order.pop("do")
         began, used = time.perf_counter(), time.process_time()
         result: Json | None = None

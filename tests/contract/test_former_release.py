@@ -91,7 +91,7 @@ class SharedTable:
         self._runner.close()
 
     def restart(self, release: str) -> None:
-        """End a worker in the middle of whatever it holds, and let another one of its release begin."""
+        """Kill a worker in the middle of its work, and start another one of its release."""
         self.workers[release].kill()
         self.workers[release] = self._start(release)
 
@@ -364,7 +364,7 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def path(release: Release, tmp_path: Path) -> Path:
-    """A file of a former release, with what belongs beside it since version 4."""
+    """A file of a former release, with the head that belongs next to it since version 4."""
     head = release.played.with_name(f"{release.played.name}.head")
     if head.exists():
         shutil.copy(head, tmp_path)

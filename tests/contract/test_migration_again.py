@@ -124,7 +124,7 @@ async def test_one_breaks_off_when_no_write_is_under_way_any_more(path: Path, ta
     refused, go_on, rows = asyncio.Event(), asyncio.Event(), count(1)
 
     async def write(_: dict[str, Any]) -> bool:
-        """Refuse every row but the first, which is under way until it is let go."""
+        """Refuse every row but the first, which is under way until it is released."""
         if next(rows) > 1:
             refused.set()
             raise refusal(ENDED, "put_item")

@@ -1,4 +1,4 @@
-"""Somebody who follows a guide in a root, word for word but for what stands here."""
+"""Follows a guide in a root, word for word except for what is listed here."""
 
 from __future__ import annotations
 

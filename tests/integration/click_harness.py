@@ -60,7 +60,7 @@ class WatchedConnections(SocketConnections):
 
 @dataclass(frozen=True, kw_only=True)
 class ClickHarness:
-    """One worker's inside, with what stands around it."""
+    """The parts of one worker, and its stand-ins."""
 
     slack: RunningSlack
     store: RefusingStore

@@ -1,4 +1,4 @@
-"""A MozDef of one action: our stand-in for its stock action, the drop-in beside it, and their process."""
+"""A MozDef of one action: our stand-in for its stock action, the drop-in next to it, and their process."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class DropIn:
         return lines
 
     def age_login(self, *, minutes: float) -> None:
-        """Let the last login to the person API, or the last try, be older by this."""
+        """Make the last login to the person API, or the last attempt, older by this."""
         self._program.call("age_login", minutes=minutes)
 
 

@@ -34,7 +34,7 @@ class Linked:
 
     @property
     def welcomed(self) -> int:
-        """How many links Slack has ever let in."""
+        """How many links Slack has accepted so far."""
         return self.world.slack.socket_mode.welcomed
 
     @property

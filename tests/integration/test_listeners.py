@@ -233,7 +233,7 @@ def events(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def messages_to(bot: ClickHarness, user: str) -> int:
-    """Return how many messages somebody has, beside what they alone were told."""
+    """Return how many messages somebody has, besides what they alone were told."""
     seen = bot.slack.slack.workspace.direct_message(user).seen_by(user)
     return len([one for one in seen if one.ephemeral_for is None])
 

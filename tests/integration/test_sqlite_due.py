@@ -191,7 +191,7 @@ ASKED: dict[str, Callable[[SqliteStore], Awaitable[object]]] = {
     "statistics": lambda store: store.statistics(NOON),
 }
 
-#: Indexes of what is left to do alone, and slices: to go through one of them is no harm.
+#: Indexes of outstanding work alone, and slices: scanning one of them is harmless.
 SMALL = re.compile(
     r"USING( COVERING)? INDEX (question_open|question_invalid|report_unsent|report_parked)|CONSTANT"
 )

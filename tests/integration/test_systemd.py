@@ -261,7 +261,7 @@ def test_a_poller_that_is_stuck_ends_the_pings_and_asks_for_the_end(
     manager.until_told("WATCHDOG", "trigger")
     hasty.worker.stop()
 
-    # All that comes after it is the farewell.
+    # All that follows is the closing handshake.
     assert [facts.get("WATCHDOG") for facts in manager.told()[-2:]] == ["trigger", None]
     assert "loops=poller" in hasty.worker.until_logged("worker.stalled")
 

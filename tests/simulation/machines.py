@@ -78,7 +78,7 @@ class Life:
             self._tasks_max = 2 * len(self.tasks) + _TASKS_KEPT
 
     def die(self) -> None:
-        """Let nothing of it run any more."""
+        """Stop everything of it for good."""
         self.is_over = True
         for each in self.on_death:
             each()

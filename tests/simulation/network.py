@@ -1,4 +1,4 @@
-"""The way between the program and the world: HTTP and websockets without sockets, as fast as is drawn.
+"""The network between the program and the world: HTTP and websockets without sockets, at a random speed.
 
 What stands at the other end are the handlers that the stand-ins serve over real sockets elsewhere.
 """

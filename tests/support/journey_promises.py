@@ -28,7 +28,7 @@ class Reports(Protocol):
 
 
 class Promises:
-    """Remembers what was true after the step before, and holds what is true now against it."""
+    """Remembers what was true after the previous step, and compares it with what is true now."""
 
     def __init__(
         self, *, shown: Mapping[str, Outcome | None] | None = None, kept: Mapping[str, int] | None = None

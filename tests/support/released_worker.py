@@ -44,7 +44,7 @@ POLICY = Policy(
     remind_after=timedelta(minutes=10), expire_after=timedelta(minutes=25), remind_times=1, **CHANNEL
 )
 
-#: Nobody looks for what others leave beside the test, whose clock says when somebody does.
+#: Nobody looks for what others leave on their own: the test's clock says when somebody does.
 NEVER = timedelta(days=999)
 
 
@@ -169,7 +169,7 @@ class ReleasedWorker:
         return str(getattr(answered, "said", answered))
 
     async def require_proofs(self) -> None:
-        """Let each *yes* need a proof from now on, which a release may lack; there is no provider."""
+        """Require a proof of each *yes* from now on, if the release can; there is no provider."""
         policies = self.recorder.policy.alerts
         factor = part("bot.triage.policy").Factor.REQUIRED
         alerts = replace(policies, default=replace(policies.default, factor=factor))

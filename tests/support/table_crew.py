@@ -28,7 +28,7 @@ SUMMARY = "A Duo bypass code was generated for your account from 203.0.113.7 at 
 PROVED = "proved"
 _POLICY = Policy(alerts=AlertPolicies(by_label={PROVED: AlertPolicy(factor=Factor.REQUIRED)}))
 
-#: Nobody looks beside the journey, whose clock says when somebody does.
+#: Nobody looks on their own: the journey's clock says when somebody does.
 _NEVER = timedelta(days=999)
 _URL = "https://hooks.example/1"
 
@@ -74,7 +74,7 @@ class Crew:
         return stored_bytes(dynamodb().scan(TableName=self._name)["Items"])
 
     async def pass_time(self, *, seconds: float) -> None:
-        """Let time pass, then let all do what is due. Each sees a deadline before any has ended it."""
+        """Advance the clock, then have all do what is due. Each sees a deadline before any has ended it."""
         self.clock.advance(seconds=seconds)
         seen = [await each.store.overdue(self.clock(), limit=10) for each in self.members]
         for member, overdue in zip(self.members, seen, strict=True):

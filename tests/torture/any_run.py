@@ -63,7 +63,7 @@ def a_reminder(alert: Alert, *, at: float, number: int = 1, thread: str = f"{ASK
 
 
 def a_burst_line(alert: Alert) -> Message:
-    """Return the line that more questions wait, in the conversation of an alert's person."""
+    """Return the line about waiting questions, in the conversation of an alert's person."""
     metadata = {"event_type": "triage_line", "event_payload": {"ref": "burst.secret"}}
     return _message(ASKED_AT, f"D{alert.person[1:]}", metadata=metadata)
 

@@ -51,7 +51,7 @@ class Interview:
             await self._write(asked, self._history.inquiries, random.choice(members), card, "ask", "take")
 
     async def reply(self, message: Message, alert: Alert) -> None:
-        """Let the person reply, and somebody else try to."""
+        """Reply as the person, and try to as somebody else."""
         ref = ref_of(message, event=INQUIRY_EVENT)
         random = Random(f"{self._seed} {ref} replied")
         if ref in self._seen:

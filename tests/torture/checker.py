@@ -112,7 +112,7 @@ class Checker:
             yield Promise.UNCOPIED, alert.kind
 
     def _unheard(self) -> Iterator[Violation]:
-        """Let a stock MozDef hear everything in order, repeats left out."""
+        """Pass everything to a stock MozDef in order, without repeats."""
         book = AlertBook(alert.identifier for alert in self._history.alerts)
         received = {alert.identifier: alert.body for alert in self._history.alerts}
         for receipt in without_repeats(list(map(read_receipt, self._history.reports))):

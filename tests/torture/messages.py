@@ -34,7 +34,7 @@ def reminded_key(message: Message) -> str:
 
 
 def line_ref(message: Message) -> str:
-    """Return the reference of the line that more questions wait, "" if it is none."""
+    """Return the reference of the line about waiting questions; "" if it is none."""
     return ref_of(message, event="triage_line")
 
 

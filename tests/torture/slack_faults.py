@@ -211,7 +211,7 @@ _SHARES: Final[tuple[tuple[str, float, Mapping[str, int]], ...]] = (
 
 
 def _noting(handler: Handler, places: list[Place]) -> Handler:
-    """Let a handler of chat.postMessage note where its message stands, once it does."""
+    """Wrap a handler of chat.postMessage so that it records where its message is, once it is there."""
 
     async def noted(request: web.Request) -> web.StreamResponse:
         response = await handler(request)

@@ -68,7 +68,7 @@ class AskingHarness:
         await self.service.receive(requests or [a_request()])
 
     async def ask(self, *, seconds: float = 3600, **script: Any) -> Question:
-        """Accept a request, let Slack do as the script says, and time pass; return the question."""
+        """Accept a request, with Slack as scripted, and advance the clock; return the question."""
         for name, ends in script.items():
             setattr(self.messenger, name, ends)
         await self.accept()

@@ -104,7 +104,7 @@ class BurstsHarness:
         return burst
 
     def asked(self) -> list[str]:
-        """Who stands open in Slack, as far as the store knows: asked, without choice or outcome."""
+        """The questions open in Slack, as far as the store knows: asked, without choice or outcome."""
         rows = self.store.questions.values()
         open_ones = [each for each in rows if each.state in (State.ASKED, State.POSTING)]
         return sorted(each.identifier for each in open_ones if not each.said and not each.standing)

@@ -1,4 +1,4 @@
-"""Settings: read once, checked at once, wherever a token comes from."""
+"""Settings: read once, checked together, wherever a token comes from."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Scene(ServiceHarness):
         return inquiry
 
     async def let_pass(self, *, seconds: float) -> None:
-        """Let time pass, and go on with whatever falls due."""
+        """Advance the clock, and continue with whatever falls due."""
         end = self.clock() + timedelta(seconds=seconds)
         while True:
             for _ in range(5):

@@ -1,4 +1,4 @@
-"""`verify`: whatever is changed, removed, moved or slipped into an export is found, and named."""
+"""`verify`: whatever is changed, removed, moved or inserted in an export is found, and named."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ def _draw_burst(wording: Wording, policy: Policy) -> Iterator[_Drawn]:
     places = Places(
         person="U0123456789", slack_id="U0123456789", slack_name=_long(80), touched_at=_MOMENT, burst=listed
     )
-    yield "the line that more questions wait", "message", line_message(line_of(places), wording)
+    yield "the line about waiting questions", "message", line_message(line_of(places), wording)
     taken = replace(listed, taken_by="U0123456789", taken_name=_long(80), taken_at=_MOMENT)
     for each in (listed, taken, replace(listed, ended_at=_MOMENT)):
         card = burst_card(replace(places, burst=each), wording, policy, _LINKS)

@@ -152,7 +152,7 @@ class Faults:
         self._limits[method] = retry_after
 
     def meet(self, *handshakes: Handshake) -> None:
-        """Let the next websockets meet this instead of Slack's own welcome, one each."""
+        """Give each of the next websockets one of these instead of Slack's own welcome."""
         self._handshakes.extend(handshakes)
 
     @property

@@ -151,7 +151,7 @@ class World:
         return until(look, what=f"{count} reports of {identifier}")
 
     def verdicts(self, identifier: str, count: int = 1) -> tuple[str | None, Sequence[Assessment]]:
-        """Let a stock MozDef judge the reports of an alert that it knows.
+        """Have a stock MozDef judge the reports of an alert that it knows.
 
         Return the alert's status in the end, and what MozDef did with each report.
         """
