@@ -1,4 +1,4 @@
-"""The verb *ask back*: posts each inquiry once, in a message of its own.
+"""The verb *ask back*: posts each inquiry (a follow-up question) once, in a message of its own.
 
 Like a question, an inquiry is claimed before it is posted, and looked up before it is posted again.
 """
@@ -52,7 +52,7 @@ REJECTED_WAIT: Final = timedelta(seconds=30)
 
 
 class Inquirer:
-    """Posts what the security team asks back."""
+    """Posts the follow-up questions of the security team."""
 
     def __init__(
         self,

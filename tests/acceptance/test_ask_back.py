@@ -1,4 +1,4 @@
-"""What the security team asks back through the real worker: once, and the reply on card and in a report."""
+"""Follow-up questions through the real worker: asked once, and the reply on the card and in a report."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ask_back(world: World, card: Message) -> None:
 
 
 def asked_back(world: World) -> list[Message]:
-    """Return the messages with which Ada was asked something back."""
+    """Return the messages with follow-up questions to Ada."""
     return [each for each in world.slack.messages() if "triage_inquiry" in json.dumps(each.metadata)]
 
 

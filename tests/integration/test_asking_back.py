@@ -1,4 +1,4 @@
-"""What the security team asks back over a real websocket: window, message, reply; and who may not."""
+"""Follow-up questions over a real websocket: window, message, reply; and who may not ask."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Scene:
         return await self.bot.slack.slack.submit_view(**{**known, **forged})
 
     async def ask(self, text: str = "Which laptop?") -> Message:
-        """Ask back as Radia; return the message to the person once it is there."""
+        """Ask a follow-up question as Radia; return the message to the person once it is there."""
         await self.open_window()
         sent = await self.write(text)
         assert sent.acknowledged

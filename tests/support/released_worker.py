@@ -74,7 +74,7 @@ def prover_of(recorder: Recorder, asker: Asker) -> dict[str, Any]:
 
 
 def inquirer_of(slack: Any, recorder: Recorder, asker: Asker, pacing: Any) -> dict[str, Any]:
-    """Return what asks back, where a release has that."""
+    """Return what posts follow-up questions, where a release has that."""
     if not find_spec("bot.triage.inquiring"):
         return {}
     inquirer = import_module("bot.triage.inquiring").Inquirer

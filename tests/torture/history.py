@@ -51,7 +51,7 @@ class Note:
 
 @dataclass(kw_only=True)
 class Exchange:
-    """A question that was asked back, or a reply: sent until it was acknowledged or they gave up."""
+    """A follow-up question, or a reply: sent until it was acknowledged or they gave up."""
 
     identifier: str
     text: str

@@ -1,4 +1,4 @@
-"""What is asked back is posted once: it is claimed before, and looked up when in doubt."""
+"""A follow-up question is posted once: it is claimed before, and looked up when in doubt."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ ACTION_PREFIX = "answer-"
 #: Marks a question's message, so that it can be recognised.
 QUESTION_EVENT = "triage_question"
 
-#: Marks a message with which the security team asks back, and its button.
+#: Marks the message of a follow-up question, and its button.
 INQUIRY_EVENT = "triage_inquiry"
 REPLY_ACTION = "reply"
 #: Marks the line about waiting questions.

@@ -127,7 +127,7 @@ def _draw(wording: Wording, alerts: AlertPolicies, labels: Sequence[str]) -> Ite
     message = inquiry_message(
         _asked_back(), replace(_asked(), ts="1764000000.000100"), wording, policy, workspace=_LINKS.workspace
     )
-    yield "what the security team asks back", "message", message
+    yield "the follow-up question", "message", message
     yield from _draw_views(wording, policy)
     yield from _draw_cards(wording, policy)
     yield from _draw_burst(wording, policy)
