@@ -124,7 +124,7 @@ async def wait_out(
 
 
 async def until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
-    """Return what comes of `work`. If `stop` is set first, cancel the work and return None."""
+    """Return the result of `work`. If `stop` is set first, cancel the work and return None."""
     task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)

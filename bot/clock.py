@@ -54,7 +54,7 @@ REMEDY: Final = "enable NTP: timedatectl set-ntp true; to see whether it works: 
 
 
 def utc_now() -> datetime:
-    """Return what the machine's clock says, aware, in UTC: what is decided goes by `Clock`."""
+    """Return what the machine's clock says, aware, in UTC. Decisions use `Clock` instead."""
     return datetime.now(UTC)
 
 
@@ -120,7 +120,7 @@ class _Bounds:
 
 
 class Clock:
-    """Call it for the time; `monotonic` for a wait; `boottime` for a right of this process. Thread-safe.
+    """Call it for the time; `monotonic` for a wait; `boottime` for a claim or lease of ours. Thread-safe.
 
     Until the first usable answer, the time is that of the machine's clock, and nothing final may be decided
     by it: see `is_known`.
@@ -148,7 +148,7 @@ class Clock:
         return timedelta(seconds=self._machine.monotonic())
 
     def boottime(self) -> timedelta:
-        """Return CLOCK_BOOTTIME: a right of this process has ended when it, or the time, says so."""
+        """Return CLOCK_BOOTTIME: a claim or lease of this process has ended when it, or the time, says so."""
         return timedelta(seconds=self._machine.boottime())
 
     @property

@@ -51,7 +51,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have the slow run try all properties again, and begin with what takes minutes, to end sooner."""
+    """In the slow run, try all properties again, and begin with what takes minutes, to end sooner."""
     if _is_slow_run(config):
         items.sort(key=lambda item: TAKES_MINUTES.isdisjoint((item.path.parent.name, item.path.stem)))
         for item in items:
@@ -108,7 +108,7 @@ def aws_environment(sqs_endpoint: str) -> Mapping[str, str]:
 
 @pytest.fixture
 def in_aws_environment(aws_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have boto3 look for credentials and endpoint there."""
+    """Make boto3 look for credentials and endpoint there."""
     for name, value in aws_environment.items():
         monkeypatch.setenv(name, value)
 

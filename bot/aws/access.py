@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.data_files import new_core_session
 from bot.aws.errors import blames_clock, blames_credentials, name_of
-from bot.aws.responses import accept_only_answers
+from bot.aws.responses import reject_foreign_responses
 from bot.clock import Clock
 from bot.errors import ConfigError
 
@@ -152,5 +152,5 @@ class Client:
         except (BotoCoreError, ValueError) as error:
             region = self._options["region_name"]
             raise ClientNotMade(service=self._service, region=region, why=error) from error
-        accept_only_answers(client, self._access.clock)
+        reject_foreign_responses(client, self._access.clock)
         return client

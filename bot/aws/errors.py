@@ -7,7 +7,7 @@ import re
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.responses import NotAnAnswer
+from bot.aws.responses import NotFromAws
 from bot.clock import REMEDY, is_expired_certificate
 
 #: A policy does not allow the call.
@@ -38,7 +38,7 @@ NO_CREDENTIALS = (
     aws.SSOError,
 )
 
-#: How people call a service, by the prefix of its IAM actions.
+#: What people call a service, by the prefix of its IAM actions.
 _NAMES = {"dynamodb": "DynamoDB", "sqs": "SQS", "ssm": "the parameter store"}
 
 #: Where boto3 may find credentials.
@@ -142,7 +142,7 @@ def _explain_silence(error: BotoCoreError, what: str, service: str) -> str:
     if isinstance(error, NO_CREDENTIALS):
         return f"there are no usable AWS credentials for {what} ({error}): provide {_SOURCES}"
     # Other texts of botocore's are not shown: that of a failed validation repeats what was sent.
-    why = str(error) if isinstance(error, NotAnAnswer) else type(error).__name__
+    why = str(error) if isinstance(error, NotFromAws) else type(error).__name__
     name, endpoint = _NAMES[service], error.kwargs.get("endpoint_url")
     at = f" at {endpoint}" if endpoint else ""
     return (

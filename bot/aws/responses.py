@@ -25,7 +25,7 @@ _CONTENT_TYPE = "application/x-amz-json-"
 #: Where an error has its code.
 _CODES = ("__type", "code", "Code")
 
-#: What the response of an operation always contains, and its caller relies on. Null is as good as nothing.
+#: What the response of an operation always contains, and its caller relies on. Null counts as missing.
 _ALWAYS: Mapping[str, str] = {
     "GetQueueAttributes": "Attributes",
     "SendMessage": "MessageId",
@@ -34,29 +34,29 @@ _ALWAYS: Mapping[str, str] = {
     "DescribeTimeToLive": "TimeToLiveDescription",
     "DescribeContinuousBackups": "ContinuousBackupsDescription",
     "BatchGetItem": "Responses",
-    "Query": "Count",  # what is only counted comes without items
+    "Query": "Count",  # a response with only a count has no items
     "Scan": "Items",
 }
 
 
-class NotAnAnswer(BotoCoreError):
+class NotFromAws(BotoCoreError):
     """The response is not from AWS. Whether the call took effect is unknown."""
 
     fmt = "{what}, which is not a response from AWS; check the proxies on the way there"
 
 
-def accept_only_answers(client: BaseClient, clock: Clock) -> None:
-    """Make the client's calls raise `NotAnAnswer` for responses that are not from AWS.
+def reject_foreign_responses(client: BaseClient, clock: Clock) -> None:
+    """Make the client's calls raise `NotFromAws` for responses that are not from AWS.
 
     The clock learns from those that are. Only for clients of SQS, DynamoDB and the parameter store: STS
     responds in XML.
     """
-    gate = _Gate(clock)
+    gate = _ResponseCheck(clock)
     client.meta.events.register("before-send", gate.note_request)
     client.meta.events.register("before-parse", gate.judge)
 
 
-class _Gate:
+class _ResponseCheck:
     """Looks at what a client sends and receives; each call does both on one thread."""
 
     def __init__(self, clock: Clock) -> None:
@@ -74,21 +74,21 @@ class _Gate:
 
 
 def _judge(operation_model: Any, response_dict: Mapping[str, Any]) -> bool:
-    """Return whether a response is certainly from AWS. Raises `NotAnAnswer` if it certainly is not."""
+    """Return whether a response is certainly from AWS. Raises `NotFromAws` if it certainly is not."""
     status, body = response_dict["status_code"], response_dict["body"]
     if status >= HTTPStatus.BAD_REQUEST:
         return _judge_refusal(status, body)
     content_type = str(response_dict["headers"].get("content-type", ""))
     if status >= HTTPStatus.MULTIPLE_CHOICES:
-        raise NotAnAnswer(what=f"something answered with a redirect (HTTP {status})")
+        raise NotFromAws(what=f"something answered with a redirect (HTTP {status})")
     if not content_type.lower().startswith(_CONTENT_TYPE):
-        raise NotAnAnswer(what=f"something answered with {_shorten(content_type)}")
+        raise NotFromAws(what=f"something answered with {_shorten(content_type)}")
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise NotAnAnswer(what="something answered with a body that is not JSON") from error
+        raise NotFromAws(what="something answered with a body that is not JSON") from error
     if not isinstance(answer, dict):
-        raise NotAnAnswer(what="something answered with JSON that is not an object")
+        raise NotFromAws(what="something answered with JSON that is not an object")
     _judge_members(operation_model, answer)
     return True
 
@@ -96,11 +96,11 @@ def _judge(operation_model: Any, response_dict: Mapping[str, Any]) -> bool:
 def _judge_members(operation_model: Any, answer: Mapping[str, Any]) -> None:
     missing = _ALWAYS.get(operation_model.name)
     if missing and answer.get(missing) is None:
-        raise NotAnAnswer(what=f"something answered without {missing}")
+        raise NotFromAws(what=f"something answered without {missing}")
     shape = operation_model.output_shape
     for name, member in (shape.members if shape else {}).items():
         if answer.get(name) is not None and not _fits(answer[name], member):
-            raise NotAnAnswer(what=f"something answered with another kind of {name}")
+            raise NotFromAws(what=f"something answered with another kind of {name}")
 
 
 def _fits(value: Any, shape: Any) -> bool:
@@ -123,7 +123,7 @@ def _judge_refusal(status: int, body: bytes) -> bool:
     codes = [refusal[name] for name in _CODES if name in refusal] if isinstance(refusal, dict) else [None]
     is_named = bool(codes) or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if not is_named or not all(isinstance(code, str) for code in codes):
-        raise NotAnAnswer(what=f"something answered with HTTP {status} and no code of AWS's")
+        raise NotFromAws(what=f"something answered with HTTP {status} and no code of AWS's")
     return bool(codes)
 
 

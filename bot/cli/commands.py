@@ -13,7 +13,7 @@ import sys
 from functools import partial
 
 from bot.cli import arguments
-from bot.cli.console import complain, load_for_command, load_without_warnings, terminal_width
+from bot.cli.console import load_for_command, load_without_warnings, report_problem, terminal_width
 from bot.cli.registry import FAILED, OK, Commands, add_json, add_restored
 from bot.errors import ConfigError, TriageBotError, WrongUsage
 from bot.printable import make_printable
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     wording = load_messages(settings.config_dir)
     alerts = load_alert_policies(settings.config_dir)
     people = load_people_rules(settings.config_dir)
-    gc.disable()  # until `run_worker`: it would look for garbage among what is imported
+    gc.disable()  # until `run_worker`: it would scan everything that is being imported
     from bot.worker.app import App
     from bot.worker.assembly import make_policy
     from bot.worker.lifecycle import run_worker
@@ -138,9 +138,11 @@ def send(options: argparse.Namespace) -> int:
     if isinstance(request, InvalidBody):
         if not options.file:
             raise WrongUsage(make_printable(name_options(request.reason)))
-        complain(f"the bot will reject this request: {make_printable(request.reason)}", level="warning")
+        report_problem(f"the bot will reject this request: {make_printable(request.reason)}", level="warning")
     elif request.left_out:
-        complain(f"the bot will leave out: {make_printable('; '.join(request.left_out))}", level="warning")
+        report_problem(
+            f"the bot will leave out: {make_printable('; '.join(request.left_out))}", level="warning"
+        )
     settings = load_for_command(Purpose.SEND, options)
     message_id = asyncio.run(send_request(settings, body))
     identifier = make_printable(identifier_in(body) or "")
@@ -148,7 +150,7 @@ def send(options: argparse.Namespace) -> int:
     print(f"message id  {message_id}")
     if identifier:
         does = "reports the refusal" if isinstance(request, InvalidBody) else "asks and reports as usual"
-        complain(
+        report_problem(
             f"the bot {does}, but MozDef drops the report unless it has an alert with this identifier",
             level="note",
         )
@@ -185,7 +187,7 @@ async def _check(settings: Settings, options: argparse.Namespace) -> int:
 
     # Printed before the event loop closes, which waits for DNS look-ups that may hang.
     if options.factor:
-        findings = await check_proof(settings, options.factor, partial(complain, level="note"))
+        findings = await check_proof(settings, options.factor, partial(report_problem, level="note"))
     else:
         findings = await check_everything(settings, deep=options.deep)
     if options.json:

@@ -10,7 +10,7 @@ import textwrap
 from typing import TextIO
 
 from bot.printable import GREY, RED, YELLOW, paint
-from bot.settings.settings import Purpose, Settings, load_settings, settle_environment, takes_colour
+from bot.settings.settings import Purpose, Settings, load_settings, prepare_environment, takes_colour
 from bot.triage.log_events import log_event
 from bot.worker.log import configure_logging, writes_json
 
@@ -23,7 +23,7 @@ def load_for_command(purpose: Purpose, options: argparse.Namespace) -> Settings:
     """Load the settings that a command needs, and print their warnings. Raises `ConfigError`."""
     settings = load_without_warnings(purpose, options)
     for warning in settings.warnings:
-        complain(warning, level="warning")
+        report_problem(warning, level="warning")
     return settings
 
 
@@ -32,10 +32,10 @@ def load_without_warnings(purpose: Purpose, options: argparse.Namespace) -> Sett
 
     def tell(source: str) -> None:
         if options.verbose:
-            complain(f"settings come from {source}", level="info")
+            report_problem(f"settings come from {source}", level="info")
 
     settings = load_settings(purpose, on_read=tell)
-    settle_environment(settings)
+    prepare_environment(settings)
     configure_logging(
         settings.log_level,
         sys.stderr,
@@ -46,7 +46,7 @@ def load_without_warnings(purpose: Purpose, options: argparse.Namespace) -> Sett
     return settings
 
 
-def complain(problem: str, *, level: str = "error") -> None:
+def report_problem(problem: str, *, level: str = "error") -> None:
     """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`, or as JSON if the log is JSON.
 
     On a terminal it is wrapped, and words stay whole, so that they can be copied.

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from bot import __version__
 from bot.cli.commands import COMMANDS
-from bot.cli.console import complain
+from bot.cli.console import report_problem
 from bot.cli.registry import FAILED, OK, WRONG_CONFIG
 from bot.cli.store_commands import STORE_COMMANDS
 from bot.errors import ConfigError, TriageBotError, WrongUsage
@@ -41,12 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     except ConfigError as error:
         for warning in error.warnings:
-            complain(warning, level="warning")
+            report_problem(warning, level="warning")
         for problem in error.problems:
-            complain(problem)
+            report_problem(problem)
         return WRONG_CONFIG
     except TriageBotError as error:
-        complain(str(error))
+        report_problem(str(error))
     except OSError as error:
         _explain_lost_output(error)
     except KeyboardInterrupt:
@@ -84,7 +84,7 @@ def _explain_lost_output(error: OSError) -> None:
         return
     if error.filename is not None or error.errno not in _UNWRITABLE:
         raise error
-    complain(f"standard output cannot be written: {error.strerror}; the output is incomplete")
+    report_problem(f"standard output cannot be written: {error.strerror}; the output is incomplete")
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # for what is still in the buffer
 
@@ -93,7 +93,8 @@ def _explain_lost_output(error: OSError) -> None:
 _PLAINLY = (
     (r"argument (\S+): expects", r"\1 expects"),
     (r"argument (\S+): expected one argument", r"\1 expects a value after it"),
-    (r"unrecognized arguments: (.+)", r"\1: not expected here; --help says what is"),
+    (r"unrecognized arguments: (.+)", r"\1 is not expected here; --help lists what is"),
+    (r"the following arguments are required: (.+, .+)", r"\1 are missing"),
     (r"the following arguments are required: (.+)", r"\1 is missing"),
 )
 

@@ -63,13 +63,13 @@ def explain_nothing(filters: Mapping[str, Any], settings: Settings) -> str:
     from bot.settings.env_file import suggest
 
     if not filters:
-        return "There is no alert in the store."
+        return "There are no alerts in the store."
     with suppress(ConfigError):  # the list does not need that file
         known, label = load_alert_policies(settings.config_dir).by_label, filters.get("alert", "")
         meant = suggest(label, known)
         if meant and meant != label:
-            return f"No alert matches. Did you mean --alert {meant}?"
-    return "No alert matches."
+            return f"No alerts match. Did you mean --alert {meant}?"
+    return "No alerts match."
 
 
 def add_reports(parser: argparse.ArgumentParser) -> None:

@@ -39,8 +39,8 @@ def ask_store(
     if settings.store_path and not settings.store_path.exists():
         raise StoreUnusable(
             f"there is no store at {settings.store_path} (settings come from {settings.source}); run this"
-            " command with the settings of the worker, as root if its file is root's; if the worker has never"
-            " run, start it once"
+            " command with the worker's settings, with sudo if only root can read their file; if the worker"
+            " has never run, start it once"
         )
     yield from _ask_directly(settings, command, arguments, restored=restored)
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bot.cli import arguments, selection
-from bot.cli.console import complain, confirm, load_for_command, terminal_width
+from bot.cli.console import confirm, load_for_command, report_problem, terminal_width
 from bot.cli.output.tables import pluralize
 from bot.cli.registry import FAILED, OK, Commands, add_json, add_restored
 from bot.cli.store_client import ask_store
@@ -65,7 +65,7 @@ def show(options: argparse.Namespace) -> int:
     views = list(ask_store("show", load_for_command(Purpose.STORE, options), identifier=options.identifier))
     if not views:
         name = make_printable(options.identifier)
-        complain(f"there is no alert {name!r} in the store; `triage-bot list` shows those that are")
+        report_problem(f"there is no alert {name!r} in the store; `triage-bot list` shows those that are")
         return FAILED
     print(render_json(views[0]) if options.json else render_question(views[0], width=terminal_width()))
     return OK
@@ -134,7 +134,7 @@ def replay(options: argparse.Namespace) -> int:
     if options.dry_run:
         print("Nothing was sent (--dry-run).")
         return OK
-    complain(_REPLAY_WARNING, level="warning")
+    report_problem(_REPLAY_WARNING, level="warning")
     if not (options.yes or confirm(f"Send {pluralize(len(again), 'report')} again?")):
         print("Nothing was sent.")
         return FAILED
@@ -249,7 +249,7 @@ def migrate(options: argparse.Namespace) -> int:
     from bot.cli.output.migration import render_result
     from bot.store.migration.migrate import migrate_store
 
-    settings, tell = load_for_command(Purpose.MIGRATE, options), partial(complain, level="info")
+    settings, tell = load_for_command(Purpose.MIGRATE, options), partial(report_problem, level="info")
     migration = migrate_store(
         options.source,
         options.target,
@@ -262,5 +262,5 @@ def migrate(options: argparse.Namespace) -> int:
     print(render_result(result, options))
     if result.differs is None:
         return OK
-    complain(f"the table is not a copy of the file: they differ first at the alert {result.differs!r}")
+    report_problem(f"the table is not a copy of the file: they differ first at the alert {result.differs!r}")
     return FAILED

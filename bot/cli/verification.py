@@ -53,8 +53,12 @@ def verify_export(written: Iterable[bytes], hashes: Collection[str] | None = Non
             reader.read(count, held)
         held = line
     reader.finish()
+    if not reader.is_export:
+        return Verification(faults=["this is not an export: no line is one that `triage-bot export` writes"])
     if held != _encode_line(last_line(count, digest.hexdigest())):
-        reader.add_fault("the last line does not fit the lines before: lines are missing, added or changed")
+        reader.add_fault(
+            "the last line does not match the lines before it: lines are missing, added or changed"
+        )
     return reader.result
 
 
@@ -87,6 +91,7 @@ class _Reader:
 
     def __init__(self, hashes: Collection[str] | None) -> None:
         self.result = Verification()
+        self.is_export = False  #: whether any line is one of an export
         self._hashes = hashes
         self._unseen = set(hashes or ())
         self._seen: set[str] = set()
@@ -107,10 +112,11 @@ class _Reader:
             line = json.loads(written)
             if _encode_line(line) == written:
                 self._kinds[line["line"]](number, line)
+                self.is_export = True
                 return
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
-        self.add_fault(f"line {number} is not as it was written")
+        self.add_fault(f"line {number} is damaged or was changed")
 
     def finish(self) -> None:
         """Check the last alert, and which hashes of MozDef's were not found."""

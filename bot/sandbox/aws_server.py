@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _LOOK: Final = 1.0
 
 
-class InTurn:
-    """A WSGI application that speaks for AWS, behind a lock. A long poll waits without the lock."""
+class SerialApplication:
+    """A WSGI application that stands in for AWS, behind a lock. A long poll waits without the lock."""
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
@@ -65,7 +65,7 @@ def _without_wait(body: bytes) -> tuple[bytes, int]:
 
 
 class _KeptAlive(WSGIRequestHandler):
-    """Takes one request after another over a connection, and logs none of them."""
+    """Handles several requests over one connection, and logs none of them."""
 
     protocol_version = "HTTP/1.1"
 
@@ -75,7 +75,7 @@ class _KeptAlive(WSGIRequestHandler):
 
 def create_server(port: int = 0) -> BaseWSGIServer:
     """Listen on 127.0.0.1; port 0: any free port. The caller calls `serve_forever`."""
-    application = InTurn(DomainDispatcherApplication(create_backend_app))
+    application = SerialApplication(DomainDispatcherApplication(create_backend_app))
     return make_server("127.0.0.1", port, application, threaded=True, request_handler=_KeptAlive)
 
 

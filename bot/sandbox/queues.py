@@ -70,7 +70,7 @@ class LocalQueues:
         await asyncio.to_thread(self.client.send_message, QueueUrl=self.urls.request, MessageBody=body)
 
     async def show_again(self, handles: Sequence[str]) -> None:
-        """Let the next poll have requests that were handed to nobody. Raises nothing."""
+        """Make requests that no poll returned visible to the next one. Raises nothing."""
         for handle in handles:
             with suppress(ClientError, BotoCoreError):
                 await asyncio.to_thread(

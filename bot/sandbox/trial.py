@@ -173,7 +173,7 @@ class Trial:
             await self.slack.stop()
 
     async def restore_slack(self) -> None:
-        """Let the worker reach Slack again. `OSError` if another program has taken the port."""
+        """Restore the worker's connection to Slack. `OSError` if another program has taken the port."""
         if self.slack_is_cut:
             await self.slack.start(int(self.slack.installation.address.rpartition(":")[2]))
             self.slack_is_cut = False
@@ -186,7 +186,7 @@ class Trial:
             self.changes.mark()
 
     async def restore_sqs(self) -> None:
-        """Let the worker reach SQS again. `OSError` if another program has taken the port."""
+        """Restore the worker's connection to SQS. `OSError` if another program has taken the port."""
         if self.sqs_relay and self.sqs_relay.is_cut:
             await self.sqs_relay.start()
             self.changes.mark()

@@ -35,7 +35,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 _SPACES = " \t\n\r"
 
-#: How alike a name must be to one that exists to be taken for a misspelling (see `difflib`).
+#: How similar to an existing name a name must be to count as a misspelling of it (see `difflib`).
 _ALIKE = 0.8
 
 

@@ -149,7 +149,7 @@ def reminder_count(text: str) -> int:
 
 
 def open_count(text: str) -> int:
-    """Parse how many questions of one person stand open at a time, 1 to 100. Raises `ValueError`."""
+    """Parse how many questions of one person may be open at a time, 1 to 100. Raises `ValueError`."""
     return _read_number(text, 1, _MOST_OPEN, f"a whole number, 1 to {_MOST_OPEN}")
 
 

@@ -86,7 +86,7 @@ class Settings:
     remind_after: timedelta | None  #: how long after a question its person is reminded; None: never
     remind_times: int  #: how often, 0 to 10
     expire_after: timedelta | None  #: how long a request may stay unasked or unanswered; None: forever
-    open_per_person: int  #: how many questions of one person stand open at a time, 1 to 100
+    open_per_person: int  #: how many questions of one person may be open at a time, 1 to 100
     working_hours: WorkingHours | None = None  #: when those two clocks run; None: always
     default_timezone: ZoneInfo  #: of people whose Slack profile has no valid one
     security_channel: str = ""  #: a channel's id; empty: there is none
@@ -222,7 +222,7 @@ def takes_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def settle_environment(settings: Settings) -> None:
+def prepare_environment(settings: Settings) -> None:
     """Add the AWS variables that are only in `.env` to the environment of this process, and remove Slack's.
 
     boto3 reads credentials, profile and endpoint only from there. Proxies get the form that both boto3 and
@@ -354,7 +354,7 @@ def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
 
 def _warn_of_exposed_file(file: EnvFile) -> list[str]:
     """Return a warning if others may read the tokens in the file, or its group may change its settings."""
-    if not file.path or not file.values:
+    if not file.path or not file.values or file.problems:
         return []
     mode = stat.S_IMODE(file.path.stat().st_mode)
     has_secrets = any(_is_secret(*each) for each in file.values.items())
@@ -363,7 +363,7 @@ def _warn_of_exposed_file(file: EnvFile) -> list[str]:
     if not done:
         return []
     holds = "holds tokens or keys and " if has_secrets else ""
-    what = f"{file.path} {holds}can be {done} by other users than its owner (mode {mode:04o})"
+    what = f"{file.path} {holds}can be {done} by users other than its owner (mode {mode:04o})"
     return [f"{what}; restrict it to its owner: chmod 600 {file.path}"]
 
 
@@ -392,11 +392,11 @@ def _warn_of_unknown_variables(
     unknown = [name for name in file.values if name not in known and not name.startswith("AWS_")]
     if unknown:
         names = ", ".join(_add_suggestion(name, known) for name in unknown)
-        ignored = f"ignored in {file.path}, because nothing reads them there: {names}"
+        ignored = f"unknown settings in {file.path}, which are ignored: {names}"
         yield f"{ignored}; remove them, or install the release that knows them"
     for name in surroundings:
         if name not in known and (meant := suggest(name, known)):
-            yield f"nothing reads {name}, which is in the environment; did you mean {meant}?"
+            yield f"unknown setting {name} in the environment; did you mean {meant}?"
 
 
 def _add_suggestion(name: str, known: Collection[str]) -> str:
@@ -410,7 +410,7 @@ def _warn_of_no_reminders(settings: Mapping[str, Any]) -> Iterator[str]:
     if remind and expire and settings.get("remind_times") and remind >= expire:
         yield (
             "nobody is ever reminded, because EXPIRE_AFTER is not longer than REMIND_AFTER; set REMIND_AFTER"
-            " to less than EXPIRE_AFTER, or to 0 if nobody is to be reminded"
+            " to less than EXPIRE_AFTER, or to 0 for no reminders"
         )
 
 

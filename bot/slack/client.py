@@ -210,7 +210,7 @@ class SlackApi:
         self._paused_until[method] = max(until, self._paused_until.get(method, until))
 
     def _note_time(self, answer: Any, sent: timedelta, error: Exception | None = None) -> None:
-        """Let the clock learn from an answer, if it is Slack's own: a JSON object that says `ok`."""
+        """Pass the time of an answer to the clock, if it is Slack's own: a JSON object that has `ok`."""
         data = getattr(answer, "data", None)
         if isinstance(data, dict) and isinstance(data.get("ok"), bool):
             self.clock.note(Service.SLACK, read_header(answer.headers, "date"), sent=sent)

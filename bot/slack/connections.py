@@ -206,7 +206,7 @@ class SocketConnection:
     def _refuse(self, error: TriageBotError) -> None:
         self.on_failure()
         if isinstance(error, TransientError) and error.retry_after:
-            self._urls.put_off(error.retry_after)
+            self._urls.delay(error.retry_after)
         self._log_failure(error)
 
     def _log_failure(self, error: TriageBotError) -> None:

@@ -44,7 +44,7 @@ class LinkUrls:
         """How much longer no URL may be fetched; zero if there is no pause."""
         return self._api.pause_of(APPS_CONNECTIONS_OPEN)
 
-    def put_off(self, span: timedelta) -> None:
+    def delay(self, span: timedelta) -> None:
         """Fetch no URL for this long, because Slack refused a websocket and asked to wait."""
         self._api.pause(APPS_CONNECTIONS_OPEN, span)
 

@@ -162,7 +162,7 @@ class Listeners:
         await ack()
 
     async def on_ask_wanted(self, ack: AsyncAck, body: Body) -> None:
-        """Open the window for an inquiry, for somebody who may ask back."""
+        """Open the window for an inquiry, for somebody who may ask the person a question."""
         click = await self._act(body, self._responders.find_askable)
         if click is not None:
             self._follow_ups.open_ask_window(click, read_clicker(body))

@@ -180,7 +180,7 @@ class SlackMessenger:
         if not response_url or not await self._api.respond(
             response_url, notice_message(notice, self._wording)
         ):
-            raise TransientError("there is no way to reach the clicker")
+            raise TransientError("there is no way to reach the person who clicked")
 
     async def link_to(self, question: Question) -> str:
         place = {"channel": question.channel, "message_ts": question.ts}
@@ -225,7 +225,7 @@ class SlackMessenger:
             is_external=self._is_external(facts),
             is_colleague=self._is_colleague(enterprise),
             unconfirmed=facts.get("is_email_confirmed") is False,
-            time_zone=sys.intern(read_name(facts.get("tz"))),  # few, for thousands of people
+            time_zone=sys.intern(read_name(facts.get("tz"))),  # few distinct values, for thousands of people
             other_slack_id="" if other_id == slack_id else other_id,
         )
 

@@ -236,7 +236,7 @@ class Poller:
         self.counts["failures"] += 1
         self.on_progress(POLL_PATIENCE)
         wait = self._backoff.after_failure()
-        log_interruption(log, "poll.failed", "polling is interrupted: %s", error, wait)
+        log_interruption(log, "poll.failed", "poll failed: %s", error, wait)
         return wait
 
 

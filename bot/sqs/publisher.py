@@ -18,7 +18,7 @@ from bot.sqs.errors import log_interruption
 from bot.sqs.queues import BATCH, FailedEntry, Outgoing, SendQueue, cut_into_batches
 from bot.triage.log_events import log_event
 from bot.triage.model import OutboxRow
-from bot.triage.ports import NO_METER, Fate, JudgeReport, Meter, Outbox, send_all
+from bot.triage.ports import NO_METER, JudgeReport, Meter, Outbox, SendDecision, send_all
 
 log = logging.getLogger(__name__)
 
@@ -141,12 +141,12 @@ class Publisher:
     async def _may_send(self, row: OutboxRow, now: timedelta) -> bool:
         """Whether a report may be sent. One that was overtaken counts as sent."""
         fate = await self.judge(row)
-        if fate is Fate.WAIT:
+        if fate is SendDecision.WAIT:
             self._retries[row.event_id] = _Retry(0, now + JUDGED_AGAIN)
-        elif fate is Fate.DROP:
+        elif fate is SendDecision.DROP:
             await self._outbox.mark_sent([row], self._clock())
             log_event(log.warning, "report.overtaken", "report not sent: a later one counts", **_fields(row))
-        return fate is Fate.SEND
+        return fate is SendDecision.SEND
 
     async def _send(self, rows: Sequence[OutboxRow], batch: Sequence[Outgoing]) -> None:
         verdicts = list(zip(rows, await self._queue.send_batch(batch), strict=True))
@@ -209,7 +209,7 @@ class Publisher:
 
     def _back_off(self, error: Exception) -> float:
         wait = self._backoff.after_failure()
-        log_interruption(log, "publishing.failed", "sending reports is interrupted: %s", error, wait)
+        log_interruption(log, "publishing.failed", "publishing failed: %s", error, wait)
         return wait
 
 

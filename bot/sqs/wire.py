@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from bot.triage.factor import Proof
-from bot.triage.foreign_text import READ_MAX, clean
-from bot.triage.free_values import pad, pad_alert, pad_reason, unpad
 from bot.triage.inquiry import InquiryNote
 from bot.triage.model import (
     FACT_NAME_MAX,
@@ -28,7 +26,9 @@ from bot.triage.model import (
     TriageRequest,
 )
 from bot.triage.outcomes import Outcome
+from bot.triage.padding import pad, pad_alert, pad_reason, unpad
 from bot.triage.trail import encode_canonical, hash_of_report
+from bot.triage.untrusted_text import READ_MAX, clean
 
 #: Every event id is a uuid5 in this namespace: a repeat of an event keeps its id.
 EVENT_ID_NAMESPACE = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")

@@ -266,7 +266,7 @@ class Asker:
         log_question(log.info, "question.not_found", question, "not found in Slack, so it was not asked")
         restore = await self.restores.restore()
         if restore_rules.is_unread(question, restore):
-            await self.bursts.release(question)  # else all that are held so would be asked at once
+            await self.bursts.release(question)  # otherwise all that are held this way would be asked at once
 
         def record(row: Question) -> Step | None:
             return asking_rules.record_not_posted(
@@ -283,7 +283,7 @@ class Asker:
     async def _leave_in_doubt(self, question: Question, error: AmbiguousError) -> None:
         """Leave the row in doubt: the post may have happened."""
         log_question(log.warning, "question.unconfirmed", question, "it may have been posted: %s", error)
-        await self._look_later(question, self._look_ups.doubt(question))
+        await self._look_later(question, self._look_ups.mark_in_doubt(question))
 
     async def _retry(self, question: Question, error: TransientError) -> None:
         log_question(log.warning, "question.delayed", question, "question delayed: %s", error)

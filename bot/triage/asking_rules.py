@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from bot.triage.foreign_text import clean
 from bot.triage.model import (
     Choice,
     Confidence,
@@ -29,6 +28,7 @@ from bot.triage.model import (
 from bot.triage.outcomes import Outcome, Reason, SlackCode
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
+from bot.triage.untrusted_text import clean
 
 #: Confidence levels at which the address may be somebody else's.
 UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
@@ -255,9 +255,9 @@ def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
 
 
 def stop_reminding(question: Question) -> Step | None:
-    """Let a question be due no more, if its person has said something; None if there is nothing to stop.
+    """Stop the reminders of a question whose person has said something; None if there is nothing to stop.
 
-    A restore lets each open question be due as a reminder is, so that it is read in Slack.
+    A restore makes each open question due, as a reminder is, so that it is read in Slack.
     """
     if question.work is not Work.REMIND or question.said is None:
         return None

@@ -140,7 +140,7 @@ class Bursts:
         )
 
     async def postpone(self, question: Question, person: Person, places: Places, turn: datetime) -> None:
-        """Let the question wait for its turn among the person's messages. It already holds its place."""
+        """Postpone the question until its turn among the person's messages. It already holds its place."""
         await self._store_with(question, person, places, lambda: asking_rules.postpone(question, turn))
 
     async def _store_with(
@@ -396,7 +396,7 @@ class Bursts:
             await self._delay_line(places, line, error)
         except AmbiguousError as error:
             log_question(log.warning, "burst_line.unconfirmed", message, "it may have been posted: %s", error)
-            self._look_ups.doubt(message)
+            self._look_ups.mark_in_doubt(message)
         except PermanentError as error:
             log_question(log.warning, "burst_line.refused", message, "the line is lost: %s", error)
             await self._change(places, lambda row: place_rules.end_line(row, line))

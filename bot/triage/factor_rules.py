@@ -51,7 +51,7 @@ _REASONS: Final = {
 }
 
 #: The verdicts after which nobody can approve the push any more.
-_DEADLY: Final = frozenset(
+_FINAL_VERDICTS: Final = frozenset(
     {Verdict.APPROVED, Verdict.OTHER_PERSON, Verdict.REFUSED, Verdict.FRAUD, Verdict.TIMED_OUT}
 )
 
@@ -179,10 +179,10 @@ def lose(attempt: Attempt, now: datetime) -> Attempt:
 
 def renew(attempt: Attempt, now: datetime) -> Attempt:
     """Renew this worker's lease on an attempt."""
-    return put_off(attempt, now + LEASE + attempt.interval)
+    return postpone(attempt, now + LEASE + attempt.interval)
 
 
-def put_off(attempt: Attempt, due_at: datetime) -> Attempt:
+def postpone(attempt: Attempt, due_at: datetime) -> Attempt:
     """Return an attempt that no worker advances before `due_at`."""
     return replace(attempt, version=attempt.version + 1, due_at=due_at)
 
@@ -194,7 +194,7 @@ def end(attempt: Attempt, verdict: Verdict, now: datetime) -> Attempt:
     """
     was_sent = attempt.sent_at is not None
     dead_at = attempt.dead_at
-    if verdict in _DEADLY and dead_at is not None:
+    if verdict in _FINAL_VERDICTS and dead_at is not None:
         dead_at = min(dead_at, now)
     return replace(
         attempt,

@@ -1,4 +1,4 @@
-"""The verb *ask back*: posts each inquiry once, in a message of its own.
+"""The verb *ask back*: posts each inquiry (a follow-up question) once, in a message of its own.
 
 Like a question, an inquiry is claimed before it is posted, and looked up before it is posted again.
 """
@@ -52,7 +52,7 @@ REJECTED_WAIT: Final = timedelta(seconds=30)
 
 
 class Inquirer:
-    """Posts what the security team asks back."""
+    """Posts the follow-up questions of the security team."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class Inquirer:
         try:
             person = await self._call(inquiry, self._messenger.find_person(question.slack_id))
         except TransientError as error:
-            log_inquiry(log.warning, "inquiry.delayed", inquiry, "asked back later: %s", error)
+            log_inquiry(log.warning, "inquiry.delayed", inquiry, "inquiry delayed: %s", error)
             await self._save(inquiry_rules.defer(inquiry, self._retry_at(inquiry, error)))
             return False
         except Undeliverable as error:
@@ -206,9 +206,9 @@ class Inquirer:
             await self._record(claimed, place)
         except AmbiguousError as error:
             log_inquiry(log.warning, "inquiry.unconfirmed", claimed, "it may have been posted: %s", error)
-            await self._save(inquiry_rules.defer(claimed, self._look_ups.doubt(claimed)))
+            await self._save(inquiry_rules.defer(claimed, self._look_ups.mark_in_doubt(claimed)))
         except TransientError as error:
-            log_inquiry(log.warning, "inquiry.delayed", claimed, "asked back later: %s", error)
+            log_inquiry(log.warning, "inquiry.delayed", claimed, "inquiry delayed: %s", error)
             await self._save(inquiry_rules.record_not_posted(claimed, self._retry_at(claimed, error)))
         except Undeliverable as error:
             await self._fail(claimed, str(reason_of(error.reason)))

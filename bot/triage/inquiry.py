@@ -1,4 +1,4 @@
-"""Nouns of asking back: an inquiry of the security team about an alert, and the person's reply."""
+"""Nouns of follow-up questions: an inquiry of the security team about an alert, and the person's reply."""
 
 from __future__ import annotations
 

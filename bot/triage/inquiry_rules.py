@@ -1,4 +1,4 @@
-"""The decisions about asking back: pure functions, like those of `asking_rules`.
+"""The decisions about follow-up questions: pure functions, like those of `asking_rules`.
 
 What the security team asks and each reply are notes to MozDef. Neither changes the person's answer, the
 standing or the deadline.
@@ -14,11 +14,11 @@ from typing import Any
 
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, Refusal
 from bot.triage.assignments import CardClick
-from bot.triage.foreign_text import clean
 from bot.triage.inquiry import Delivery, Inquiry, InquiryNote, Reply, window_key
 from bot.triage.model import MessageRef, Question, Report, Step, change_question
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
+from bot.triage.untrusted_text import clean
 
 #: The most inquiries and the most replies per alert.
 INQUIRIES_MAX = 10
@@ -41,7 +41,7 @@ CLAIM_LEASE = timedelta(seconds=60)
 
 
 def why_not_ask(question: Question, inquiries: Sequence[Inquiry]) -> Refusal | None:
-    """Return why nobody can ask back about this alert now; None if the security team can."""
+    """Return why no follow-up question about this alert is possible now; None if one is."""
     if question.message_ref is None or question.standing is None:
         return Refusal.NOT_ASKED_YET
     return Refusal.TOO_MANY_INQUIRIES if len(inquiries) >= INQUIRIES_MAX else None
@@ -50,7 +50,7 @@ def why_not_ask(question: Question, inquiries: Sequence[Inquiry]) -> Refusal | N
 def ask_back(
     question: Question, inquiries: Sequence[Inquiry], click: CardClick, wanted: InquiryDraft, policy: Policy
 ) -> Step | Refusal | None:
-    """Accept what somebody on the security team asks back; None if Slack has delivered it before.
+    """Accept a follow-up question of the security team; None if Slack has delivered it before.
 
     The caller has checked that they may act on the alert: see `responder_rules.why_not_act`.
     """

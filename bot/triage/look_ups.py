@@ -53,7 +53,7 @@ class _Doubt:
     passed: set[Bookmark] = field(default_factory=set)  #: every bookmark of that look
 
     def begin_anew(self) -> None:
-        """Let the next look begin with the first page."""
+        """Make the next look begin with the first page."""
         self.bookmark = None
         self.passed.clear()
 
@@ -67,7 +67,7 @@ class LookUps:
         self._delays = delays
         self._doubts: dict[str, _Doubt] = {}
 
-    def doubt(self, question: Question | Inquiry) -> datetime:
+    def mark_in_doubt(self, question: Question | Inquiry) -> datetime:
         """Record that the result of a post is unknown as of now; return when to look for the first time."""
         look_at = self._clock.monotonic() + self._delays.first_look
         self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)

@@ -222,7 +222,7 @@ class Question:
     state: State = State.ACCEPTED
     version: int = 0  #: increased by every save; saving an older version fails
     accepted_at: datetime
-    due_at: datetime | None  #: when its `work` is to be done; None: there is none
+    due_at: datetime | None  #: when its `work` is due; None: there is none
     deadline: datetime | None = None  #: when it ends without an answer; None: never, or it has already ended
     attempts: int = 0  #: failures since the last success; determines the back-off
     paced: bool = False  #: whether `due_at` was set by the person's rate limit
@@ -252,7 +252,7 @@ class Question:
     note_keys: tuple[str, ...] = ()  #: of the notes with a known window: see `answer_rules.note_key`
     found_by: str = ""  #: the rule by which the person was found; "": by the request's address as it came
     other_slack_id: str = ""  #: of the same person, on Enterprise Grid; "": they have one
-    card_due_at: datetime | None = None  #: when the security team's card is to be posted or updated
+    card_due_at: datetime | None = None  #: when the security team's card must be posted or updated
     card_ts: str = ""  #: the card's `ts` in the security channel
     card_shown: int = 0  #: how many events are in the card and its thread
     card_secret: str = ""  #: 128 random bits in hex; "": none is drawn yet

@@ -59,7 +59,7 @@ class Reason(StrEnum):
     FACTOR_FRAUD = "factor_fraud"  #: for a *no* that the person told the provider of the second factor
 
 
-#: What became of an attempt to prove a *yes*.
+#: The result of an attempt to prove a *yes*.
 FACTOR_REASONS: Final = frozenset(
     {
         Reason.FACTOR_REFUSED,

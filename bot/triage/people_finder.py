@@ -49,7 +49,7 @@ class RecentAnswers(Generic[T]):
 
     def put(self, wanted: str, answer: T, now: timedelta) -> None:
         """Remember an answer; `now` is `Clock.boottime`, which counts while the machine is suspended."""
-        self.drop(wanted)  # to stand last, where the newest stand
+        self.drop(wanted)  # moves it to the end, where the newest are
         self._answers[wanted] = (now, answer)
         if len(self._answers) > self._limit:
             del self._answers[next(iter(self._answers))]

@@ -75,7 +75,7 @@ def is_full(places: Places, limit: int) -> bool:
 
 
 def is_open(question: Question, places: Places, now: datetime, policy: Policy) -> bool:
-    """Whether a question needs its place among these: it is to be asked now, or is unanswered.
+    """Whether a question needs its place among these: it must be asked now, or is unanswered.
 
     A question that was asked after it had been reported as not asked has an outcome, but the person still
     sees it: it keeps its place for as long as any question may stay unanswered.
@@ -115,7 +115,7 @@ def add_open(places: Places, asked: Sequence[Question], now: datetime, policy: P
 def wait_for_place(
     question: Question, person: str, now: datetime, policy: Policy, *, lag: timedelta
 ) -> Step | None:
-    """Let a question wait for a place of this person; None if it is not to be asked now, or waits already.
+    """Make a question wait for a place of this person; None if it need not be asked now, or waits already.
 
     A question that gets none within an hour of the person's working time, or by its deadline if that is
     sooner, is reported. `lag` is that of the clock.
@@ -143,7 +143,7 @@ def wait_for_place(
 
 
 def call(question: Question, places: Places, now: datetime, policy: Policy) -> Step:
-    """Let a waiting question be asked now. `places`, in which its place is reserved, is stored with it.
+    """Make a waiting question due now. `places`, in which its place is reserved, is stored with it.
 
     From here on it has as much time to be asked as any other.
     """

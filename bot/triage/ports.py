@@ -44,28 +44,28 @@ WriteReport = Callable[[Report, datetime, str], OutboxRow]
 ReadReport = Callable[[OutboxRow], Report]
 
 
-class Fate(Enum):
-    """Whether a report that waits is to be sent."""
+class SendDecision(Enum):
+    """Whether to send a report that waits."""
 
     SEND = auto()
     WAIT = auto()  #: it is not known yet whether it was overtaken
     DROP = auto()  #: overtaken: a harsher report was sent since, or may have been
 
 
-#: Decides whether a report that waits is to be sent. Raises `StoreError`.
-JudgeReport = Callable[[OutboxRow], Awaitable[Fate]]
+#: Decides whether to send a report that waits. Raises `StoreError`.
+JudgeReport = Callable[[OutboxRow], Awaitable[SendDecision]]
 
 #: Whether a report is among those that are replayed.
 SelectReport = Callable[[OutboxRow], bool]
 
 
-async def send_all(_: OutboxRow) -> Fate:
-    """Let a report be sent."""
-    return Fate.SEND
+async def send_all(_: OutboxRow) -> SendDecision:
+    """Decide to send every report."""
+    return SendDecision.SEND
 
 
 def select_all(_: OutboxRow) -> bool:
-    """Let every report be replayed."""
+    """Select every report for a replay."""
     return True
 
 
@@ -76,7 +76,7 @@ class Probeable(Protocol):
         """Test whether the store accepts writes. Raises `StoreError` if it does not."""
 
 
-class Register(Protocol):
+class QuestionReader(Protocol):
     """The questions and reports of an identifier."""
 
     async def find(self, identifier: str) -> Question | None:
@@ -131,14 +131,14 @@ class InquiryRecord(Protocol):
         """Return inquiries that need work, the longest due first."""
 
 
-class PlaceBook(Protocol):
+class PlaceReader(Protocol):
     """The places of each person, read-only."""
 
     async def find_places(self, person: str) -> Places | None:
         """Return the places of a person; None if they have no row."""
 
 
-class PlaceRecord(PlaceBook, Protocol):
+class PlaceRecord(PlaceReader, Protocol):
     """The places of each person, and which of their questions wait for one."""
 
     async def save_places(self, places: Places) -> bool:
@@ -154,7 +154,7 @@ class PlaceRecord(PlaceBook, Protocol):
         """Return how many wait for a place of this person, and the identifiers of the oldest."""
 
 
-class Store(Register, RestoreRecord, AttemptRecord, InquiryRecord, PlaceRecord, Probeable, Protocol):
+class Store(QuestionReader, RestoreRecord, AttemptRecord, InquiryRecord, PlaceRecord, Probeable, Protocol):
     """Where questions are stored. A write is durable when it returns, and may be repeated.
 
     Each write that the trail records stores its event with it: all or nothing.
@@ -233,7 +233,7 @@ class Outbox(Protocol):
         """Record that the queue has permanently rejected these reports, as `mark_sent` does."""
 
 
-class Archive(Register, PlaceBook, Protocol):
+class Archive(QuestionReader, PlaceReader, Protocol):
     """What the commands read and replay."""
 
     async def list_questions(self, *, limit: int, only: Filter = EVERYTHING) -> Sequence[Question]:
@@ -337,7 +337,7 @@ class Messenger(Protocol):
         """
 
     async def post_line(self, line: Question, *, channel: str = "") -> MessageRef:
-        """Post the line that more questions wait: see `place_rules.line_of`. Raises as `post` does."""
+        """Post the line about waiting questions: see `place_rules.line_of`. Raises as `post` does."""
 
     async def open_conversation(self, question: Question) -> str:
         """Open the conversation with the question's person; return its channel. Never ambiguous."""

@@ -180,7 +180,7 @@ class Prover:
         if attempt.dead_at is None or attempt.dead_at <= now:
             return await self._store_verdict(attempt, Verdict.UNAVAILABLE)
         if attempt.due_at is not None and attempt.due_at < attempt.dead_at:
-            await self._save(factor_rules.put_off(attempt, attempt.dead_at))
+            await self._save(factor_rules.postpone(attempt, attempt.dead_at))
         return None  # it is due when the push has expired
 
     async def _poll(self, attempt: Attempt, factor: SecondFactor) -> Attempt | None:

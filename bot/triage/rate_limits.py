@@ -108,7 +108,7 @@ class ConcurrencyLimiter:
         return self._closed_until if self._closed_until is not None and self._closed_until > now else None
 
     def pause(self, until: timedelta) -> None:
-        """Start no messages until then."""
+        """Start no messages before this moment."""
         self._closed_until = max(until, self._closed_until or until)
 
     def slow_down(self, wait: timedelta, now: timedelta) -> None:

@@ -95,7 +95,7 @@ class Recorder:
     async def decide_inquiry(
         self, question: Question, decision: Callable[[Question, Sequence[Inquiry]], Step | NoStep]
     ) -> tuple[Question | None, Step | NoStep]:
-        """Decide as `decide` does, on the question and on what was asked back about it."""
+        """Decide as `decide` does, on the question and on the inquiries about it."""
 
         async def judge(row: Question) -> Step | NoStep:
             return decision(row, await self.store.inquiries_of(row.ref))

@@ -1,4 +1,4 @@
-"""What the security team does on its cards: take an alert, hand it over, release it, ask the person back."""
+"""What the security team does on its cards: take an alert, hand it over, release it, ask a question."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ class Responders:
         return await self._act(click, lambda _, __: None)
 
     async def find_askable(self, click: CardClick) -> Question | Refusal:
-        """Return the question of a card, if the person who clicked may ask back about it."""
+        """Return the question of a card, if the person who clicked may ask a follow-up question about it."""
         return await self._act(click, inquiry_rules.why_not_ask)
 
     async def ask_back(self, click: CardClick, text: str) -> Question | Refusal:
-        """Store what somebody on the security team asks the person back; the inquirer posts it."""
+        """Store a follow-up question of the security team to the person; the inquirer posts it."""
         policy, wanted = self._recorder.policy, InquiryDraft(text=text, secret=secrets.token_hex(16))
         result = await self._act(
             click, lambda row, known: inquiry_rules.ask_back(row, known, click, wanted, policy)

@@ -217,7 +217,7 @@ def note_new(step: Step, restore: Restore | None) -> Step:
 
 
 def read_soon(step: Step, restore: Restore | None, now: datetime) -> Step:
-    """Let a question that was found in Slack be read soon: it may have been answered."""
+    """Schedule an early read of a question that was found in Slack: it may have been answered."""
     question = step.question
     if question.standing is not None or not is_unread(question, restore):
         return step
@@ -256,7 +256,7 @@ def take_over(
 def adopt(
     question: Question, found: FoundQuestion, person: Person, now: datetime, policy: Policy
 ) -> Step | None:
-    """Let a redelivered request take over the message that was posted for it; None if it already has one.
+    """Assign the message that was posted for it to a redelivered request; None if it already has one.
 
     From then on it has the message's ref, which the buttons carry.
     """

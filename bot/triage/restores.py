@@ -33,7 +33,7 @@ from bot.triage.model import (
     Restore,
     Work,
 )
-from bot.triage.ports import Fate, Messenger, ReadReport
+from bot.triage.ports import Messenger, ReadReport, SendDecision
 from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ class Restores:
             return None
 
     async def before_deadline(self, question: Question) -> Question | None:
-        """Let a deadline wait until the question's message has been read; None: it waits.
+        """Postpone a deadline until the question's message has been read; None: it is postponed.
 
         It waits until an hour after the restore, but at least two minutes. After that the standing counts as
         unknown.
@@ -179,30 +179,32 @@ class Restores:
             return False
         return await self._recorder.store.found_question(question.ref.partition(".")[0]) is None
 
-    async def judge_report(self, read_report: ReadReport, row: OutboxRow) -> Fate:
+    async def judge_report(self, read_report: ReadReport, row: OutboxRow) -> SendDecision:
         """Decide whether to send a report: one that waited in the backup may have been overtaken since."""
         restore, now = await self.restore(), self._clock()
         if restore is None or row.replays:
-            return Fate.SEND
+            return SendDecision.SEND
         report = read_report(row)
         if report.note or report.at > restore.until:
-            return Fate.SEND
+            return SendDecision.SEND
         question = await self._recorder.store.find(row.identifier)
         if question is not None and question.ts and restore_rules.is_unread(question, restore):
             question = await self._read_for_report(question, restore)
             if question is None:
-                return Fate.WAIT
+                return SendDecision.WAIT
         if question is None or not restore_rules.is_overtaken(question, report, restore):
-            return Fate.SEND
+            return SendDecision.SEND
         told = await self._recorder.store.reports_of(row.identifier)
         later = [each for each in told if each.sequence > row.sequence]
         if len(later) == question.reports - row.sequence - 1 and all(
             read_report(each).at > restore.until for each in later
         ):
-            return Fate.SEND  # the harsher reports were written after the restore, and follow in order
+            return (
+                SendDecision.SEND
+            )  # the harsher reports were written after the restore, and follow in order
         policy = self._recorder.policy
         await self._recorder.decide(question, lambda each: restore_rules.report_standing(each, now, policy))
-        return Fate.DROP
+        return SendDecision.DROP
 
     async def _read_for_report(self, question: Question, restore: Restore) -> Question | None:
         """Make a question's standing certain; None: it cannot be read yet."""
@@ -388,7 +390,7 @@ class Restores:
         return current
 
     async def _adopt(self, question: Question, found: FoundQuestion, person: Person) -> Question | None:
-        """Let a question take over the message that was found; None if it already has one."""
+        """Assign the message that was found to a question; None if it already has one."""
         policy = self._recorder.policy
         current, step = await self._recorder.decide(
             question, lambda row: restore_rules.adopt(row, found, person, self._clock(), policy)

@@ -262,9 +262,9 @@ class TriageService:
         """Log and count a clicker who could not be told something."""
         fields = await self.identifier_field(ref)
         if isinstance(notice, Refusal):
-            log_event(log.warning, "reply.failed", "clicker not told: %s", error, **fields)
+            log_event(log.warning, "reply.failed", "the person who clicked was not told: %s", error, **fields)
         else:
-            log_event(log.warning, "notice.lost", "clicker not told: %s", error, **fields)
+            log_event(log.warning, "notice.lost", "the person who clicked was not told: %s", error, **fields)
         self._recorder.meter.count_untold()
 
     async def _record_click(
@@ -329,7 +329,7 @@ class TriageService:
         step: Step,
         verdict: bool | StoreError,  # noqa: FBT001 - it is a verdict
     ) -> bool | Step | Conflict | StoreError:
-        """Return what became of a request: see `_log_receipt`. A repeat is compared with what is stored."""
+        """Return how a request was handled: see `_log_receipt`. A repeat is compared with what is stored."""
         if verdict is not False or isinstance(received, InvalidBody):
             return verdict
         recorder, now, change = self._recorder, step.question.accepted_at, None
@@ -402,7 +402,7 @@ def _require_a_success(results: Sequence[bool | Step | Conflict | StoreError | N
 
 
 def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> bool | Conflict:  # noqa: FBT001 - it is a verdict
-    """Log what became of a request; return whether it may be deleted from the queue.
+    """Log how a request was handled; return whether it may be deleted from the queue.
 
     `result` is True if it is new, False if it is known, a step if it replaced an invalid one.
     """

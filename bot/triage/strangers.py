@@ -67,7 +67,7 @@ class Strangers:
         try:
             called = await self._load_first(groups, {question.ref: question for question in due})
             refs = {question.ref for question in called}
-            await asyncio.gather(*(self._put_off(each) for each in due if each.ref not in refs))
+            await asyncio.gather(*(self._postpone(each) for each in due if each.ref not in refs))
         except StoreError:
             for row in (row for rows in groups for row in rows):
                 self._wait(row)
@@ -144,7 +144,7 @@ class Strangers:
         firsts = [known[ref] for ref in refs]
         return [question for question in firsts if question is not None and self.is_stranger(question)]
 
-    async def _put_off(self, question: Question) -> None:
+    async def _postpone(self, question: Question) -> None:
         now, jitter = self._recorder.clock(), self._jitter()
         await self._recorder.decide(question, lambda row: asking_rules.wait_in_line(row, now, jitter=jitter))
 

@@ -205,7 +205,7 @@ class Sweeper:
             self.wake()
 
     def _lane(self, question: Question) -> Lane:
-        """Return the lane of a question that is to be asked and whose person is known."""
+        """Return the lane of a question that must be asked and whose person is known."""
         if self._strangers.is_for_nobody(question):
             return Lane.END
         posts = question.in_doubt_since is None and not question.waits_for

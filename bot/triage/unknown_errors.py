@@ -61,7 +61,7 @@ class UnknownErrorHistory:
     def note_success(self, question: Question, now: timedelta) -> None:
         """Record that Slack accepted this question, so the worker is not to blame for what others got."""
         self._people.clear()
-        self._asked.pop(question.request.user, None)  # to stand last
+        self._asked.pop(question.request.user, None)  # moves it to the end
         self._asked[question.request.user] = now
         if len(self._asked) > _ASKED_KEPT:
             del self._asked[next(iter(self._asked))]

@@ -40,12 +40,12 @@ class _Count:
 
 
 class Repeats:
-    """Tells which records are to be written, and sums up the others. Not for several threads at once."""
+    """Decides which records to write, and counts the others. Not thread-safe."""
 
     def __init__(self, clock: Callable[[], float], *, interval: float = INTERVAL) -> None:
         self._clock = clock
         self._interval = interval
-        self._counts: dict[_Kind, _Count] = {}  #: the one that began first stands first
+        self._counts: dict[_Kind, _Count] = {}  #: the one that began first comes first
 
     def admit(self, record: logging.LogRecord) -> bool:
         """Return whether to write a record; critical ones always are. Call it after `sum_up`."""

@@ -171,7 +171,7 @@ class Metrics(Meter):
         self._parked = self._counter("reports_parked", "Reports that the response queue refused for good.")
         self._retries = self._counter("retries", "Failed calls that will be retried, by method.", "method")
         self._untold = self._counter(
-            "clickers_untold", "Clickers who could not be told what came of their click."
+            "clickers_untold", "People who clicked and could not be told the result."
         )
 
     def _register_gauges_and_histograms(self) -> None:

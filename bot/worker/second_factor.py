@@ -165,7 +165,7 @@ def _find_missing(settings: Settings) -> Iterator[str]:
     by_key = settings.factor_client_auth == "private_key_jwt"
     names = ("factor_client_id", "factor_client_key" if by_key else "factor_client_secret")
     yield from (
-        f"{name.upper()} is not set; expected it beside FACTOR_ISSUER"
+        f"{name.upper()} is not set; expected it with FACTOR_ISSUER"
         for name in names
         if not getattr(settings, name)
     )

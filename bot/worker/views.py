@@ -95,8 +95,8 @@ def event_view(event: TrailEvent) -> View:
 
 
 def trail_view(trail: Trail) -> View:
-    """Return an alert's events in order, where their chain is broken, how many clicks were refused, and what
-    was asked back.
+    """Return an alert's events in order, where their chain is broken, how many clicks were refused, and the
+    follow-up questions.
     """
     return {
         "askedBack": [inquiry_view(inquiry) for inquiry in trail.inquiries],

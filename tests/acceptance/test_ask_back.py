@@ -1,4 +1,4 @@
-"""What the security team asks back through the real worker: once, and the reply on card and in a report."""
+"""Follow-up questions through the real worker: asked once, and the reply on the card and in a report."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def world(create_world: Callable[..., World]) -> World:
 
 
 def escalate(world: World) -> tuple[str, Message]:
-    """Have Ada say *no* to an alert; return its identifier and its card."""
+    """Answer *no* to an alert as Ada; return its identifier and its card."""
     identifier, question = world.ask(user="ada@example.com")
     assert world.slack.press(question, "no").acknowledged
     return identifier, until(lambda: card_of(world.slack, identifier), what="the card")
@@ -50,7 +50,7 @@ def ask_back(world: World, card: Message) -> None:
 
 
 def asked_back(world: World) -> list[Message]:
-    """Return the messages with which Ada was asked something back."""
+    """Return the messages with follow-up questions to Ada."""
     return [each for each in world.slack.messages() if "triage_inquiry" in json.dumps(each.metadata)]
 
 

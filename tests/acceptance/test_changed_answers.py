@@ -1,4 +1,4 @@
-"""A changed mind: what MozDef is told, in which order, and what stands in the end."""
+"""A changed mind: what is reported to MozDef, in which order, and which outcome stands in the end."""
 
 from __future__ import annotations
 

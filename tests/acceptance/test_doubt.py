@@ -118,7 +118,7 @@ def test_a_scope_that_is_given_back_brings_every_question_once(
 
 
 def _put_in_doubt(world: World, name: str) -> str:
-    """Start the worker, and let it not know of a question whether it was posted."""
+    """Start the worker, and leave it in doubt whether a question was posted."""
     if name in ("ahead", "behind"):
         world.worker.program = (CLOCKED_WORKER, "600" if name == "ahead" else "-600")
     if name == "lagging":

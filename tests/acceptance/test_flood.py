@@ -27,7 +27,7 @@ from bot.sandbox.fake_slack.workspace import Message
 
 OPEN = 3
 
-#: How long a question stands open in a long flood.
+#: How long a question stays open in a long flood.
 EXPIRE_AFTER = timedelta(seconds=30)
 
 #: How long the whole flood may take on a slow machine.
@@ -68,7 +68,7 @@ def quick_sqs() -> Iterator[FaultySqs]:
 
 
 def names_told(queue: StandInQueue) -> set[str]:
-    """Return of which alerts MozDef was told."""
+    """Return the alerts that were reported to MozDef."""
     return {json.loads(sent.body)["details"]["identifier"] for sent in queue.history}
 
 
@@ -185,7 +185,7 @@ def test_three_thousand_decoys_hide_no_alert_of_another_kind(
     last_accepted = max(trail["accepted"] for trail in found.values())
     assert found["real-0001"]["asked"] < last_accepted, "it waited for the backlog"
     assert found["hers-0001"]["asked"] < last_accepted
-    # One that was asked after it was reported stands open for as long as any other.
+    # One that was asked after it was reported stays open for as long as any other.
     asked_at = [trail["asked"] for name, trail in found.items() if "decoy" in name and "asked" in trail]
     assert open_at_a_time((moment, moment + EXPIRE_AFTER) for moment in asked_at) == OPEN
     # On a slow machine nobody may wait for a while: then the burst is over, and another one begins.

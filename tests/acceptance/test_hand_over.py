@@ -39,7 +39,7 @@ def world(create_shared_world: Callable[..., World], tmp_path_factory: pytest.Te
 
 
 def escalate(world: World) -> tuple[str, Message, Message]:
-    """Have Ada say *no* to an alert; return its identifier, its question and its card."""
+    """Answer *no* to an alert as Ada; return its identifier, its question and its card."""
     identifier, question = world.ask(user="ada@example.com")
     assert world.slack.press(question, "no").acknowledged
     card = until(lambda: card_of(world.slack, identifier), what=f"the card about {identifier}")

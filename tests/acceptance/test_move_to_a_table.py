@@ -1,4 +1,4 @@
-"""From SQLite to DynamoDB: the questions that were open go on, and a migration may die at any point."""
+"""From SQLite to DynamoDB: open questions continue, and a migration may die at any point."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def _kill_in_the_middle(world: World, arguments: Sequence[str]) -> None:
 
 
 async def _fill(path: Path, count: int) -> None:
-    """Make a store with so many alerts that nobody was asked about yet."""
+    """Make a store with this many alerts that nobody was asked about yet."""
     store = await open_store(f"sqlite:///{path}", create=True)
     now = utc_now()
     for number in range(count):

@@ -50,7 +50,7 @@ expire_after = "1h"
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A world in which each of these alerts has gone its way, as far as it could go at once."""
+    """A world in which each of these alerts has been processed as far as possible."""
 
     world: World
     silent: Message  #: Ada says nothing until the deadline has passed

@@ -89,7 +89,7 @@ def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(world: W
     unsent = world.worker.command("replay", "--unsent", "--dry-run")
     lately = world.worker.command("replay", "--since", "1h")
 
-    assert unsent.stdout.strip() == "There is no report to send again."
+    assert unsent.stdout.strip() == "There are no reports to send again."
     assert lately.returncode == 0
     for identifier in sent:
         assert identifier in lately.stdout
@@ -97,7 +97,7 @@ def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(world: W
 
 
 def _answer_twice(world: World) -> str:
-    """Let a person say yes, then no; return the alert's identifier."""
+    """Answer yes as a person, then no; return the alert's identifier."""
     world.start()
     identifier, question = world.ask()
     world.until_asked(identifier)
@@ -107,7 +107,7 @@ def _answer_twice(world: World) -> str:
 
 
 def _until_all_sent(world: World, identifiers: Sequence[str], count: int = 1) -> None:
-    """Wait until so many reports of each have come, and the worker knows that they were sent."""
+    """Wait until this many reports of each have come, and the worker knows that they were sent."""
     for identifier in identifiers:
         world.reports(identifier, count)
         until(

@@ -1,4 +1,4 @@
-"""Slack limits, refuses or is away: nothing is lost, MozDef is told in time, and nobody waits for others."""
+"""Slack limits, refuses or is down: nothing is lost, reports are in time, and nobody waits for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The disk is full, or the table is away: nothing is lost by it, and work goes on by itself."""
+"""The disk is full, or the table is unavailable: nothing is lost, and work resumes by itself."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_
 
 
 def _redrive(world: World, *, after: int) -> str:
-    """Let SQS move a request away that was received so often; return the URL of where to."""
+    """Make SQS move a request that was received this often to another queue; return that queue's URL."""
     url = world.sqs.create_queue(QueueName=f"redriven-{world.requests.rpartition('-')[2]}")["QueueUrl"]
     attributes = world.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
     policy = {"deadLetterTargetArn": attributes["QueueArn"], "maxReceiveCount": str(after)}

@@ -25,7 +25,7 @@ def world(create_shared_world: Callable[..., World]) -> World:
 
 
 def assert_unanswered(world: World, identifier: str) -> None:
-    """Assert that a question stands as if nobody had clicked. What is stored is stored before it is acked."""
+    """Assert that a question is as if nobody had clicked. Storing precedes the acknowledgement."""
     row = world.known_row(identifier)
     assert (row["state"], row["said"], row["outcome"], row["reports"]) == ("asked", None, None, [])
 

@@ -1,4 +1,4 @@
-"""The bench: the real worker beside what its user might have written instead, against the same stand-ins.
+"""The bench: the real worker and what its user might have written instead, against the same stand-ins.
 
 `python -m tests.bench --help`
 """

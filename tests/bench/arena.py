@@ -1,4 +1,4 @@
-"""One contestant, or several of it, against stand-ins of their own: started, put to work, ended."""
+"""One contestant, or several of it, against stand-ins of their own: started, given work, and stopped."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ class Arena:
         return float(self.order("await_ready")["ready_at"]) - self.process.started_at
 
     def order(self, word: str, **arguments: Any) -> dict[str, Any]:
-        """Have the stand-ins do something. `BenchFailed`, with the end of each log, if nothing came of it."""
+        """Make the stand-ins do something. `BenchFailed`, with the end of each log, if that fails."""
         assert self._stand_ins.stdin is not None
         self._stand_ins.stdin.write(json.dumps({"do": word, **arguments}) + "\n")
         self._stand_ins.stdin.flush()
         return self._read()
 
     def cpu_of(self, word: str, **arguments: Any) -> float:
-        """Have something done; return the seconds of processor that it took the contestant."""
+        """Do something; return the seconds of processor time that it took the contestant."""
         before = self.process.cpu_seconds()
         self.order(word, **arguments)
         return self.process.cpu_seconds() - before

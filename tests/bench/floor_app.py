@@ -141,7 +141,7 @@ class Floor:
 
 
 def question(alert: dict[str, Any]) -> dict[str, Any]:
-    """Return a message that says and offers as much as the worker's: so much Slack has to be sent."""
+    """Return a message that says and offers as much as the worker's, so that Slack is sent as much."""
     value = json.dumps({name: alert[name] for name in ("identifier", "user", "identityConfidence")})
     buttons: list[dict[str, Any]] = [
         {"type": "button", "action_id": f"answer-{choice}", "value": value, "text": _plain(label)}

@@ -39,7 +39,7 @@ _SWEEPS: Final = 50
 #: Questions that a sweep asks for, of each kind of work.
 _ROOM: Final = 128
 
-#: Alerts of a run have numbers of their own, lest they be known already.
+#: Each run numbers its alerts differently, so that none is known already.
 _NUMBERS: Final = 100_000
 
 

@@ -24,7 +24,7 @@ STORE: Final = "triage-bot.db"
 #: Alerts of the pattern: answered ones, and such as wait for their answer.
 _ANSWERED, _OPEN = 98, 2
 
-#: The oldest is as old as the worker keeps them, but for two days: nothing is to be removed meanwhile.
+#: The oldest is two days younger than the oldest that the worker keeps, so that nothing is removed meanwhile.
 _SPREAD_SECONDS: Final = 28 * 24 * 3600
 
 #: How many people there are for each person of the pattern.
@@ -43,7 +43,7 @@ _SOURCES: Final = {
 
 
 def make_pattern(folder: Path) -> Path:
-    """Let the worker go through some alerts, and stop it; return its store."""
+    """Run the worker through some alerts, and stop it; return its store."""
     folder.mkdir()
     with Arena(OURS, None, folder=folder) as arena:
         arena.start()
@@ -54,7 +54,7 @@ def make_pattern(folder: Path) -> Path:
 
 
 def multiply(pattern: Path, target: Path, *, alerts: int) -> None:
-    """Write a store that has so many alerts, each like one of the pattern."""
+    """Write a store with this many alerts, each like one of the pattern."""
     for source, copy in ((pattern, target), (head_path(pattern), head_path(target))):
         shutil.copyfile(source, copy)
     with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as store:
@@ -72,7 +72,7 @@ def multiply(pattern: Path, target: Path, *, alerts: int) -> None:
 
 
 async def _open_once(store: Path) -> None:
-    """Let the head note what the file looks like now: a file that has changed is checked at the start."""
+    """Record in the head what the file looks like now: a file that has changed is checked at the start."""
     opened = await open_store(f"sqlite:///{store}")
     await opened.close()
 

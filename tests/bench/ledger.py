@@ -1,4 +1,4 @@
-"""What became of each alert of a run, as the stand-ins have seen it."""
+"""How each alert of a run ended, as seen by the stand-ins."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Ledger:
         self._changed.set()
 
     async def until(self, holds: Callable[[], bool], *, seconds: float) -> None:
-        """Wait until something holds; `TimeoutError` with what is known if nothing happens for so long."""
+        """Wait until something holds; `TimeoutError` with what is known if nothing happens for this long."""
         while not holds():
             self._changed.clear()
             try:

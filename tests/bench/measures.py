@@ -1,4 +1,4 @@
-"""What is measured, in the order of the table, what was, and what is to be kept."""
+"""What is measured, in the order of the table; what was measured; and the bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.narrow_app COUNT`: the worker, with at most so many messages under way at a time.
+"""`python -m tests.bench.narrow_app COUNT`: the worker, with at most COUNT messages under way at a time.
 
 So that several of them are limited by what Slack takes them, and not by the machine that they share.
 """
@@ -12,7 +12,7 @@ from functools import partial
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.people import load_people_rules
-from bot.settings.settings import Purpose, load_settings, settle_environment
+from bot.settings.settings import Purpose, load_settings, prepare_environment
 from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, make_policy
@@ -22,7 +22,7 @@ from bot.worker.log import configure_logging
 
 def main() -> None:
     settings = load_settings(Purpose.RUN)
-    settle_environment(settings)
+    prepare_environment(settings)
     configure_logging(settings.log_level, sys.stderr, journal_stream="", secrets=[])
     folder = settings.config_dir
     policy = make_policy(settings, load_alert_policies(folder), load_people_rules(folder))

@@ -24,14 +24,14 @@ _NAMES: Final = ("ours", "plain", "floor")
 _RATIOS: Final = (("ours", "floor"), ("plain", "ours"))
 _WORDS, _FIGURE = 42, 11
 
-#: Others that take more of the machine than this are told of.
+#: Other processes that use more of the machine than this are mentioned.
 _DISTURBED: Final = 0.05
 
 _LIBRARIES: Final = ("slack-bolt", "slack-sdk", "aiohttp", "boto3")
 
 
 def conclude(table: Iterable[str], notes: Iterable[str], verdicts: Sequence[PromiseResult]) -> int:
-    """Print the table, what is to be said about it, and the verdicts; return 1 if a promise is broken."""
+    """Print the table, the remarks about it, and the verdicts; return 1 if a promise is broken."""
     filled = (textwrap.fill(note, WIDTH) for note in notes)
     print("\n\n".join("\n".join(block) for block in (table, filled, map(_result, verdicts))))
     return 0 if all(each.kept for each in verdicts) else 1

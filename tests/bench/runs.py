@@ -1,6 +1,6 @@
 """What is done with the contestants, and what is read off them then: figures by the names of `measures`.
 
-The runs are interleaved, so that whatever else the machine does hits all contestants alike.
+The runs are interleaved, so that whatever else the machine does affects all contestants alike.
 """
 
 from __future__ import annotations

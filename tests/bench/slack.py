@@ -33,7 +33,7 @@ _ACKNOWLEDGE_WITHIN: Final = 3.0
 
 
 class _Posted(NamedTuple):
-    """A question that stands once it is answered for."""
+    """A question that is open until it is answered."""
 
     number: int
     message: Json
@@ -41,7 +41,7 @@ class _Posted(NamedTuple):
 
 
 class MessageLimit:
-    """So many messages in any so many seconds, as a workspace takes them; `refused` counts the others."""
+    """A workspace's limit: this many messages in any interval of that length; `refused` counts the others."""
 
     def __init__(self, *, messages: int, seconds: float) -> None:
         self._seconds = seconds

@@ -53,7 +53,7 @@ class StandIns(Workloads):
         }
 
     async def obey(self, order: Json) -> Json:
-        """Do what is ordered; tell how it went, and how much of a processor that took here."""
+        """Carry out an order; return the result, and how much processor time it took here."""
         word = order.pop("do")
         began, used = time.perf_counter(), time.process_time()
         result: Json | None = None
@@ -76,7 +76,7 @@ class StandIns(Workloads):
         return {"ready_at": max(links.linked_at, polls[0])}
 
     async def await_workers(self, count: int) -> None:
-        """Wait until so many workers have all their links, and have nothing to do."""
+        """Wait until this many workers have all their links, and have nothing to do."""
         await self._until(lambda: self.slack.links.count >= CONNECTIONS * count and self.sqs.waiting >= count)
 
     async def set_limit(self, messages: int, seconds: float) -> None:

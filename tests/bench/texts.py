@@ -29,7 +29,7 @@ from bot.worker.views import question_view, trail_view
 from .measures import PromiseResult
 from .report import Others, conclude, describe
 
-#: Every text is measured so often, and the least counts: nothing but the text itself is to be seen.
+#: Every text is measured this often, and the least counts: only the text itself should matter.
 _ROUNDS: Final = 3
 
 #: Of a text that is meant to be slow: more than is ever looked at.

@@ -45,7 +45,7 @@ def measure_workers(options: argparse.Namespace) -> int:
 
 
 def _asked(count: int, options: argparse.Namespace) -> Mapping[str, float]:
-    """Return the questions a second of workers that are limited to so many at a time."""
+    """Return the questions a second of workers that are limited to this many at a time."""
     program = ("-m", "tests.bench.narrow_app", str(options.concurrency))
     narrow = Contestant(name="narrow", program=program, variables=_SHARED)
     with Arena(narrow, count=count) as crew:

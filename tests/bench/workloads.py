@@ -34,7 +34,7 @@ class Workloads:
         self._clicks: set[asyncio.Task[float]] = set()
 
     async def cycles(self, count: int, concurrency: int) -> None:
-        """Go through so many whole cycles, so many of them at a time: each question is answered at once."""
+        """Run this many whole cycles, some of them at a time: each question is answered at once."""
         left = count
         target = self.ledger.whole + count
 
@@ -52,7 +52,7 @@ class Workloads:
         self.ledger.on_asked = self.ledger.on_whole = lambda _: None
 
     async def flood(self, count: int, label: str = LABEL) -> Json:
-        """Put so many requests at once; return the `seconds` until all are asked. Nobody answers."""
+        """Send this many requests at once; return the `seconds` until all are asked. Nobody answers."""
         target = self.ledger.asked + count
         began = time.monotonic()
         for _ in range(count):
@@ -61,7 +61,7 @@ class Workloads:
         return {"seconds": time.monotonic() - began}
 
     async def clicks(self, count: int, interval: float = CLICK_INTERVAL) -> Json:
-        """Ask so many, then answer one after another; return how soon each, in seconds, is `acknowledged`."""
+        """Ask this many, then answer one by one; return how soon each, in seconds, is `acknowledged`."""
         questions = await self._questions(count)
         seconds = []
         for cycle in questions:
@@ -71,7 +71,7 @@ class Workloads:
         return {"acknowledged": seconds}
 
     async def clicks_in_flood(self, count: int, flood: int) -> Json:
-        """Ask so many, then answer them evenly while a flood is being asked; otherwise as `clicks`."""
+        """Ask this many, then answer them evenly while a flood is being asked; otherwise as `clicks`."""
         questions = await self._questions(count)
         flooding = asyncio.create_task(self.flood(flood))
         clicks = []

@@ -154,7 +154,7 @@ async def fill(store: OpenStore) -> None:
 
 
 async def _add(store: OpenStore, question: Question) -> None:
-    """Add a question as a worker would come to it: one save for each further report."""
+    """Add a question as a worker would: one save for each further report."""
     identifier = question.request.identifier
     reports = [_report(identifier, number) for number in range(question.reports)]
     await add(store, question, report=reports[0] if reports else None)

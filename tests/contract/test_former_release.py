@@ -91,12 +91,12 @@ class SharedTable:
         self._runner.close()
 
     def restart(self, release: str) -> None:
-        """End a worker in the middle of whatever it holds, and let another one of its release begin."""
+        """Kill a worker in the middle of its work, and start another one of its release."""
         self.workers[release].kill()
         self.workers[release] = self._start(release)
 
     def do(self, release: str, what: str, *arguments: str, post_ends: Sequence[str] = ()) -> Any:
-        """Have one thing done, and hold what is true now against what was true before."""
+        """Do one thing, and compare what is true now with what was true before."""
         answer = self.workers[release].do(
             what, *arguments, now=self.now, messages=self.messages, post_ends=post_ends
         )
@@ -156,7 +156,7 @@ def assert_body_and_facts_agree(row: OutboxRow) -> None:
 
 
 def receive(table: SharedTable, release: str, identifier: str, *facts: str) -> None:
-    """Let a worker take a request in."""
+    """Receive a request with a worker."""
     table.accepted.append(identifier)
     table.facts |= dict.fromkeys([identifier][: len(facts)], "".join(facts))
     assert table.do(release, "receive", identifier, *facts) is True
@@ -185,7 +185,7 @@ def let_something_happen(table: SharedTable) -> None:
 
 
 def until_all_is_done(table: SharedTable) -> None:
-    """Let the deadlines of all questions pass, and all reports go out."""
+    """Advance past the deadlines of all questions, and send all reports."""
     for _ in range(50):
         table.now += 5 * MINUTE
         for release in table.workers:
@@ -322,7 +322,7 @@ def test_what_the_release_before_has_asked_takes_a_place(table: SharedTable) -> 
 
 
 def play_on_a_file(worker: WorkerOfRelease) -> None:
-    """Have one question answered, changed and explained, one waiting, and one run out."""
+    """Make one question answered, changed and explained; leave one waiting, and let one expire."""
     messages: list[Message] = []
 
     def do(what: str, *arguments: str, now: datetime = NOON) -> None:
@@ -364,7 +364,7 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def path(release: Release, tmp_path: Path) -> Path:
-    """A file of a former release, with what belongs beside it since version 4."""
+    """A file of a former release, with the head that belongs next to it since version 4."""
     head = release.played.with_name(f"{release.played.name}.head")
     if head.exists():
         shutil.copy(head, tmp_path)

@@ -17,7 +17,7 @@ from bot.store.dynamodb.store import DynamoStore
 
 pytestmark = pytest.mark.slow
 
-#: Nobody looks beside the journey, whose clock says when somebody does.
+#: Nobody looks on their own: the journey's clock says when somebody does.
 NEVER = timedelta(days=999)
 
 

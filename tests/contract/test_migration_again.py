@@ -105,7 +105,7 @@ class Forging:
     """Passes calls on, but for writes of rows, with which a test does as it wants."""
 
     def __init__(self, caller: Caller, write: Callable[[dict[str, Any]], Awaitable[bool]]) -> None:
-        """`write` returns whether the item, as it has left it, is to be written."""
+        """`write` returns whether to write the item as it has left it."""
         self._caller = caller
         self._write = write
 
@@ -124,7 +124,7 @@ async def test_one_breaks_off_when_no_write_is_under_way_any_more(path: Path, ta
     refused, go_on, rows = asyncio.Event(), asyncio.Event(), count(1)
 
     async def write(_: dict[str, Any]) -> bool:
-        """Refuse every row but the first, which is under way until it is let go."""
+        """Refuse every row but the first, which is under way until it is released."""
         if next(rows) > 1:
             refused.set()
             raise refusal(ENDED, "put_item")

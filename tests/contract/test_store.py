@@ -1,4 +1,4 @@
-"""What every store must do, whatever it is made of; the one of the unit tests included."""
+"""What every store must do, whatever its implementation; the one of the unit tests included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store must do with what the security team asks back."""
+"""What every store must do with follow-up questions of the security team."""
 
 from __future__ import annotations
 

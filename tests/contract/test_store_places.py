@@ -55,7 +55,7 @@ def waiting(identifier: str, *, label: str, at: datetime, person: str = ADA) -> 
 
 
 async def add_waiting(store: AnyStore, *questions: Question) -> None:
-    """Store questions, and then let each wait."""
+    """Store questions, and then make each of them wait."""
     for each in questions:
         plain = replace(each, waits_for="", waited_since=None)
         await add(store, plain)

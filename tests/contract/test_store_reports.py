@@ -1,4 +1,4 @@
-"""In which order, and when, every store lets reports go and go again; and a backup that is put in place."""
+"""The order and the times in which every store releases reports, also again; and a restored backup."""
 
 from __future__ import annotations
 

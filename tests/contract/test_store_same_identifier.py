@@ -1,6 +1,6 @@
 """The same identifier again: the first request counts, but for an invalid one, which a valid one replaces.
 
-Decided by the service, and held by every store.
+The service decides that, and every store keeps to it.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class DebianRoot:
         return path
 
     def lay_ready(self, stem: str, text: str) -> None:
-        """Have this text added to the file that begins so whenever the reader edits it."""
+        """Add this text to the file that begins like this whenever the reader edits it."""
         self.write(f"srv/edits/{stem}", text)
 
     def _folder_now(self) -> str:

@@ -1,4 +1,4 @@
-"""Somebody who follows a guide in a root, word for word but for what stands here."""
+"""Follows a guide in a root, word for word except for what is listed here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ABOUT_THE_PACKAGE = re.compile(r"apt \w+ .*triage-bot")
 
 
 class Reader:
-    """Runs a chapter's commands and prints what comes of them.
+    """Runs a chapter's commands and prints their results.
 
     `chosen` has what the reader puts in the place of the guide's words in capitals and example addresses.
     """

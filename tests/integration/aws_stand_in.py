@@ -84,7 +84,7 @@ def silent() -> Iterator[str]:
 
 @contextmanager
 def dripping() -> Iterator[str]:
-    """One that answers at once, and then goes on at one byte a second for as long as it is let."""
+    """One that answers at once, and then continues at one byte a second for as long as it may."""
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=_drip_to_all, args=(server, ended))

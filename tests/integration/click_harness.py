@@ -37,7 +37,7 @@ REQUIRED, CARDS = Policy(alerts=NOTE_REQUIRED), Policy(security_channel=SECURITY
 
 
 class RefusingStore(SqliteStore):
-    """Refuses to write while it is told to, as one on a full disk does."""
+    """Refuses to write while asked to, as one on a full disk does."""
 
     is_full = False
 
@@ -60,7 +60,7 @@ class WatchedConnections(SocketConnections):
 
 @dataclass(frozen=True, kw_only=True)
 class ClickHarness:
-    """One worker's inside, with what stands around it."""
+    """The parts of one worker, and its stand-ins."""
 
     slack: RunningSlack
     store: RefusingStore

@@ -1,4 +1,4 @@
-"""A MozDef of one action: our stand-in for its stock action, the drop-in beside it, and their process."""
+"""A MozDef of one action: our stand-in for its stock action, the drop-in next to it, and their process."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STOCK = {
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What came of loading the action: an error keeps MozDef from having it."""
+    """The result of loading the action: an error keeps MozDef from using it."""
 
     error: str
     log: Sequence[str]
@@ -88,12 +88,12 @@ class DropIn:
         return Loaded(**self._program.call("load", deadline_seconds=deadline_seconds))
 
     def alert(self, alert: dict[str, Any]) -> list[str]:
-        """Let MozDef hand the action an alert; return the lines of MozDef's log."""
+        """Have MozDef pass an alert to the action; return the lines of MozDef's log."""
         lines: list[str] = self._program.call("alert", alert=alert)
         return lines
 
     def age_login(self, *, minutes: float) -> None:
-        """Let the last login to the person API, or the last try, be older by this."""
+        """Make the last login to the person API, or the last attempt, older by this."""
         self._program.call("age_login", minutes=minutes)
 
 

@@ -34,7 +34,7 @@ class Linked:
 
     @property
     def welcomed(self) -> int:
-        """How many links Slack has ever let in."""
+        """How many links Slack has accepted so far."""
         return self.world.slack.socket_mode.welcomed
 
     @property
@@ -43,7 +43,7 @@ class Linked:
         return self.faults.count("apps.connections.open")
 
     async def advance(self, **span: float) -> None:
-        """Let time pass, and both links see twice how late it is."""
+        """Advance the clock until both links have looked at it twice."""
         self.clock.now += timedelta(**span)
         self.progress[:] = [0, 0]
         await eventually(lambda: min(self.progress) > 1)
@@ -63,7 +63,7 @@ class Linked:
         await eventually(lambda: self.links.up == 2 and self.world.slack.links == 2)
 
     async def refresh(self, welcomed: int) -> None:
-        """Let Slack ask for another link; wait until there were so many ever, and two are left."""
+        """Make Slack ask for a new link; wait until there have been this many in all, and two are left."""
         await self.world.slack.disconnect("refresh_requested")
         await eventually(lambda: self.welcomed == welcomed)
         await self.until_up()

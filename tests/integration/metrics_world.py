@@ -101,7 +101,7 @@ class Prometheus:
         return found
 
     def evaluated_rules(self) -> list[dict[str, Any]]:
-        """Wait until every rule was evaluated, and return what became of each."""
+        """Wait until every rule was evaluated, and return the result of each."""
 
         def look() -> list[dict[str, Any]]:
             rules = [rule for group in self._ask("/rules")["groups"] for rule in group["rules"]]

@@ -1,4 +1,4 @@
-"""The real worker with a short patience, which gets stuck on cue: when a file of that name is there.
+"""The real worker with a short patience, which gets stuck on cue: when a file of that name exists.
 
 `poller`: a poll never ends. `loop`: the event loop is held up for good, which a file `held` tells.
 """
@@ -19,7 +19,7 @@ from bot.aws.access import Access
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.people import load_people_rules
-from bot.settings.settings import Purpose, Settings, load_settings, settle_environment
+from bot.settings.settings import Purpose, Settings, load_settings, prepare_environment
 from bot.sqs.queues import FailedEntry, Queue, Received
 from bot.triage.ports import Meter
 from bot.worker.app import App
@@ -74,7 +74,7 @@ def cued_queues(settings: Settings, access: Access, meter: Meter, stack: AsyncEx
 
 def main() -> None:
     settings = load_settings(Purpose.RUN)
-    settle_environment(settings)
+    prepare_environment(settings)
     configure_logging(settings.log_level, sys.stderr)
     folder = settings.config_dir
     policy = make_policy(settings, load_alert_policies(folder), load_people_rules(folder))

@@ -1,4 +1,4 @@
-"""Queues, an outbox and a triage that do as they are told, around a poller and a publisher."""
+"""Scripted queues, outbox and triage around a poller and a publisher."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Unwavering(Random):
 
 
 class ScriptedQueue:
-    """Gives what the test puts in, one poll after another; takes all but what it is told to refuse."""
+    """Returns what the test puts in, one poll after another; accepts all but what it must refuse."""
 
     def __init__(self, refusals: Mapping[str, FailedEntry] | None = None) -> None:
         self.polls: asyncio.Queue[Sequence[Received] | Exception] = asyncio.Queue()
@@ -95,7 +95,7 @@ FIELDS = {
 
 
 class ScriptedDeadLetters:
-    """Refuses what it is told to; keeps the rest."""
+    """Refuses what the test lists; keeps the rest."""
 
     def __init__(self, *, longest: int = 1024 * 1024, trouble: Exception | None = None) -> None:
         self.copies: list[Outgoing] = []

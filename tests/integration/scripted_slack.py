@@ -73,7 +73,7 @@ async def api_of(
     connections: int = 10,
     clock: Clock | None = None,
 ) -> AsyncIterator[SlackApi]:
-    """Our way to a Slack, patient by default; by a clock that stands unless there is another."""
+    """Our client for a Slack, patient by default; its clock stands still unless there is another."""
     async with aiohttp.ClientSession(
         timeout=patience or aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=connections)
     ) as session:

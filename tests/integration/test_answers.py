@@ -16,7 +16,7 @@ from http_stand_in import Reply
 from world import World
 
 from bot.aws.access import Access
-from bot.aws.responses import NotAnAnswer
+from bot.aws.responses import NotFromAws
 from bot.errors import StoreError, TransientError
 from bot.settings.parameter_store import fetch_tokens
 from bot.settings.settings import Purpose, load_settings
@@ -96,7 +96,7 @@ def test_no_call_takes_somebody_elses_answer(
 ) -> None:
     with (
         AwsStandIn(lambda _: STRANGERS[stranger]) as stand_in,
-        pytest.raises(NotAnAnswer, match=r"^something answered with.*check the proxies"),
+        pytest.raises(NotFromAws, match=r"^something answered with.*check the proxies"),
     ):
         call(stand_in.url, aws_session, operation)
 
@@ -111,7 +111,7 @@ def test_an_empty_answer_of_aws_is_one_only_where_it_may_be_empty(
         if operation in MAY_BE_EMPTY:
             assert call(stand_in.url, aws_session, operation).keys() == {"ResponseMetadata"}
             return
-        with pytest.raises(NotAnAnswer, match="something answered without "):
+        with pytest.raises(NotFromAws, match="something answered without "):
             call(stand_in.url, aws_session, operation)
 
 
@@ -125,7 +125,7 @@ def test_an_answer_of_another_form_is_none(aws_session: boto3.Session, operation
         if value == "null" and operation in MAY_BE_EMPTY:
             assert call(stand_in.url, aws_session, operation).keys() == {"ResponseMetadata"}
             return
-        with pytest.raises(NotAnAnswer, match="something answered with"):
+        with pytest.raises(NotFromAws, match="something answered with"):
             call(stand_in.url, aws_session, operation)
 
 

@@ -1,4 +1,4 @@
-"""What the security team asks back over a real websocket: window, message, reply; and who may not."""
+"""Follow-up questions over a real websocket: window, message, reply; and who may not ask."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Scene:
         return await self.bot.slack.slack.submit_view(**{**known, **forged})
 
     async def ask(self, text: str = "Which laptop?") -> Message:
-        """Ask back as Radia; return the message to the person once it is there."""
+        """Ask a follow-up question as Radia; return the message to the person once it is there."""
         await self.open_window()
         sent = await self.write(text)
         assert sent.acknowledged
@@ -56,7 +56,7 @@ class Scene:
         return self.bot.slack.message(inquiry.channel, inquiry.ts)
 
     async def post(self) -> None:
-        """Let what is due be posted."""
+        """Post what is due."""
         for inquiry in await self.bot.store.due_inquiries((await self.bot.row()).settled_at, limit=9):  # type: ignore[arg-type]
             await self.bot.inquirer.advance(inquiry)
 

@@ -34,7 +34,7 @@ class Shown:
     text: str
 
     def about(self, subject: str) -> str:
-        """Return the finding's status and detail, and what stands below them."""
+        """Return the finding's status and detail, and what is printed below them."""
         lines = self.text.splitlines()
         start = next(index for index, line in enumerate(lines) if line[11:].startswith(f"{subject}  "))
         below = next(index for index in range(start + 1, len(lines)) if not lines[index].startswith(" "))
@@ -60,7 +60,7 @@ class Place:
 def place(
     tmp_path: Path, create_queue: Callable[..., str], aws_environment: Mapping[str, str]
 ) -> CheckedPlace:
-    """Tell of a place where all is well, with three queues and the given Slack."""
+    """Return settings with which all is well, with three queues and the given Slack."""
 
     def beside(world: RunningSlack) -> Place:
         target = f"arn:aws:sqs:us-west-2:123456789012:{create_queue().rpartition('/')[2]}"
@@ -112,7 +112,7 @@ async def test_a_setting_that_is_missing_is_named_and_what_needs_it_is_skipped(p
         shown = await here.check(without=("SLACK_BOT_TOKEN", "RESPONSE_QUEUE_URL"))
 
         assert shown.code == 1
-        assert "not complete and valid, from the environment alone" in shown.about("settings")
+        assert "incomplete or invalid, from the environment alone" in shown.about("settings")
         assert "is not set\n→ set it to the bot token, xoxb-…" in shown.about("SLACK_BOT_TOKEN")
         assert "not checked: needs SLACK_BOT_TOKEN, see above" in shown.about("bot token")
         assert "not checked: needs RESPONSE_QUEUE_URL" in shown.about("response queue")
@@ -220,7 +220,7 @@ ENV_FILES: dict[str, tuple[bytes, int, CheckStatus, str, str]] = {
         b"SLACK_BOT_TOKNE=xoxb-misspelt\n",
         0o600,
         CheckStatus.WARNING,
-        ".env, because nothing reads them there: SLACK_BOT_TOKNE (did you mean SLACK_BOT_TOKEN?)",
+        ".env, which are ignored: SLACK_BOT_TOKNE (did you mean SLACK_BOT_TOKEN?)",
         "remove them, or install the release that knows them",
     ),
     "open": (

@@ -92,7 +92,7 @@ async def test_nothing_is_said_where_none_is_set_and_none_is_needed(load: Load, 
         ({"FACTOR_ISSUER": ""}, "FACTOR_ISSUER is not set; alerts.toml requires it of vpn", SETTINGS),
         (
             {"FACTOR_CLIENT_ID": "", "FACTOR_CLIENT_SECRET": ""},
-            "FACTOR_CLIENT_ID is not set; expected it beside FACTOR_ISSUER; FACTOR_CLIENT_SECRET is not set",
+            "FACTOR_CLIENT_ID is not set; expected it with FACTOR_ISSUER; FACTOR_CLIENT_SECRET is not set",
             SETTINGS,
         ),
         ({"FACTOR_CLIENT_AUTH": "private_key_jwt"}, "FACTOR_CLIENT_KEY is not set", SETTINGS),

@@ -70,7 +70,7 @@ def make(path: Path) -> None:
 
 @contextmanager
 def held(folder: Path) -> Iterator[Path]:
-    """Let another process make the store `bot.db` and hold it; it is killed at the end."""
+    """Have another process create the store `bot.db` and hold it; it is killed at the end."""
     (folder / "hold.py").write_text(HOLD, encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "hold.py"], cwd=folder, env=bare_environment(folder), stdout=subprocess.PIPE

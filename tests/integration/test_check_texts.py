@@ -34,7 +34,7 @@ async def look(
 
 
 def answering(status: int = 200, *, after: int = 0, **body: Any) -> Any:
-    """A middleware that answers to `blocks.validate` with this, `after` so many calls that Slack answers."""
+    """A middleware that answers `blocks.validate` with this, `after` a number of calls that Slack answers."""
     calls = Counter[str]()
 
     @web.middleware

@@ -1,4 +1,4 @@
-"""What `check` learns from the worker that runs beside it, and of name servers that its unit blocks."""
+"""What `check` learns from the running worker, and about name servers that its unit blocks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def look(chosen: Settings) -> dict[str, Finding]:
 async def look_beside(
     folder: Path, handler: Handler, *, deep: bool = False, **others: Handler
 ) -> dict[str, Finding]:
-    """Look while a worker listens beside the store, tells of its condition like this, and can do these."""
+    """Run the check while a worker listens next to the store, with this condition and these commands."""
     chosen = settings(folder)
     assert chosen.control_path
     control = ControlServer(chosen.control_path, {CONDITION: handler, **others})
@@ -229,7 +229,7 @@ UNIT = "triage-bot.service"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A folder of systemd's with our unit in it as it ships, and a resolv.conf beside it."""
+    """A folder of systemd's that contains our unit as it ships, and a resolv.conf."""
     (tmp_path / "system" / f"{UNIT}.d").mkdir(parents=True)
     shutil.copy(UNITS / UNIT, tmp_path / "system")
     return tmp_path

@@ -1,4 +1,4 @@
-"""The second factor against a provider that answers as none should, over TLS."""
+"""The second factor against a misbehaving provider, over TLS."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def world(create_shared_world: Callable[..., World]) -> World:
 
 
 def post_without_reply(world: World, **fields: str) -> tuple[str, Message]:
-    """Ask, and hold Slack's reply back; return the identifier and the message."""
+    """Ask, and delay Slack's reply; return the identifier and the message."""
     reply = world.slack.hold("chat.postMessage", after_work=True)
     identifier = world.send(**fields)
     reply.wait_until_reached()

@@ -19,7 +19,7 @@ from store_files import fill
 
 from bot.errors import ConfigError, StartRefused, StoreError, StoreUnusable
 from bot.store.address import Address, parse_address
-from bot.store.dynamodb.opening import open_table, recognise, require_usable
+from bot.store.dynamodb.opening import open_table, require_usable, verify_identity
 from bot.store.dynamodb.past import restored_at
 from bot.store.dynamodb.store import DynamoStore
 from bot.store.dynamodb.table import Retries, Table
@@ -266,7 +266,7 @@ async def open_once(name: str, *, restored: bool = False, read_only: bool = Fals
 
 
 def recover(source: str, target: str) -> None:
-    """Copy into a new table what tells the old one, as point-in-time recovery copies everything."""
+    """Copy into a new table what identifies the old one, as point-in-time recovery copies everything."""
     item = dynamodb().get_item(TableName=source, Key=PAST)["Item"]
     dynamodb().put_item(TableName=target, Item=item)
 
@@ -320,7 +320,9 @@ async def test_where_the_table_was_not_described_it_is_asked_again() -> None:
         caller = Unreliable(connection(name))
         caller.plan = {"describe_table": [UNREACHED] * 12}
         table = Table(name, caller, random=Random(0))
-        store = DynamoStore(table, clock=ToldClock(lambda: NOON), recognise=partial(recognise, table))
+        store = DynamoStore(
+            table, clock=ToldClock(lambda: NOON), verify_identity=partial(verify_identity, table)
+        )
 
         assert [await store.confirm() for _ in range(2)] == [False, False]
         if is_same:

@@ -56,7 +56,7 @@ class FloodHarness:
         assert all(await self.parts.service.receive(batch))
 
     async def flood(self, count: int = FLOOD) -> None:
-        """Receive so many alerts for people who do not exist; return when Slack has had enough of them.
+        """Receive this many alerts for people who do not exist; return once Slack limits their look-ups.
 
         What is sent after that is newer.
         """
@@ -65,7 +65,7 @@ class FloodHarness:
         self.clock.now += timedelta(seconds=1)
 
     async def next_minute(self) -> None:
-        """Let a minute pass as soon as all wait in line; return when Slack has again had enough."""
+        """Advance the clock by a minute once all wait in line; return when Slack limits look-ups again."""
         await self.until_paused()
         self.clock.now += MINUTE
         self.parts.sweeper.wake()
@@ -83,7 +83,7 @@ class FloodHarness:
                 await asyncio.sleep(0.01)
 
     async def until(self, identifier: str, state: State) -> Question:
-        """Wait until a question stands so; the clock does not move."""
+        """Wait until a question is like this; the clock does not move."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (question := await self.store.find(identifier)) is None or question.state is not state:
                 await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Half a character in a name, a time zone, a code or a place does no harm, whatever the door."""
+"""Half a surrogate pair in a name, a time zone, a code or a place does no harm, wherever it comes in."""
 
 from __future__ import annotations
 

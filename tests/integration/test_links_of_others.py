@@ -1,6 +1,6 @@
 """Links that Slack counts: another program's, dead ones, and those of workers that share a store.
 
-Each of those workers may answer any click, but Slack lets only so many links work.
+Each of those workers may answer any click, but Slack limits how many links work.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from bot.slack.identity import Identity
 
 
 async def reach(bot: Linked, span: timedelta, welcomed: int) -> None:
-    """Let time pass, and wait until a link was welcomed in place of another, which is closed by now."""
+    """Advance the clock, and wait until a link has replaced another, which is closed by now."""
     open_links = bot.world.slack.links
     bot.clock.now += span
     await eventually(lambda: bot.welcomed == welcomed and bot.world.slack.links == open_links)
 
 
 async def refresh_one_of_ours(bot: Linked) -> None:
-    """Let a link of ours say hello again: if Slack asked for it, it might ask the foreign one."""
+    """Make a link of ours say hello again: if Slack asked for that, it might ask the other one."""
     welcomed = bot.welcomed + 1
     assert bot.pair[0].replace()
     await reach(bot, timedelta(0), welcomed)
@@ -49,7 +49,7 @@ async def refresh_one_of_ours(bot: Linked) -> None:
 
 @asynccontextmanager
 async def suspicious(lifetime: timedelta) -> AsyncIterator[Linked]:
-    """Two links that came in place of two that were cut, and that Slack still counts for so long."""
+    """Two links that replaced two that were cut, which Slack still counts for this long."""
     async with linked() as bot:
         await bot.until_up()
         bot.world.slack.installation.quirks = Quirks(ghost_lifetime=lifetime)
@@ -160,7 +160,7 @@ def test_a_hello_that_may_have_counted_a_link_that_is_closing_clears_nobody() ->
 
 
 async def told(counts: list[int], *, shared: bool) -> SocketConnections:
-    """Return links of a worker to which Slack has counted so many, one hello after another."""
+    """Return the links of a worker to which Slack has reported these counts, one hello after another."""
     async with running() as world:
         app = bolt_app(world.client, Identity())
         clock = SettableClock()
@@ -193,7 +193,7 @@ async def test_too_many_links_are_explained_once_and_again_when_they_come_back(
 
 @asynccontextmanager
 async def workers(world: RunningSlack, count: int) -> AsyncIterator[None]:
-    """The links of so many workers, started one after another."""
+    """The links of this many workers, started one after another."""
     app, clock, stop = bolt_app(world.client, Identity()), SettableClock(), asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         for number in range(1, count + 1):
@@ -212,7 +212,7 @@ async def _nothing_to_drain() -> None:
 
 
 async def _until_settled(world: RunningSlack, welcomed: int) -> None:
-    """Wait until so many links were welcomed ever, and those that they replaced are closed."""
+    """Wait until this many links in all have had their hello, and those that they replaced are closed."""
     slack = world.slack
     await slack.socket_mode.until(
         lambda: slack.socket_mode.welcomed == welcomed and slack.links == CONNECTIONS_MAX

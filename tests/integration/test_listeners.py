@@ -1,6 +1,6 @@
 """What follows from clicks over a real websocket: windows for notes, Homes, cards that are taken.
 
-What fails after a click is told to the person who clicked, where they clicked. Nobody gets a message.
+A person who clicked is told, where they clicked, what failed afterwards. Nobody gets a message.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ def refuse(bot: ClickHarness, code: str, *methods: str) -> None:
 
 
 def lines_of(bot: ClickHarness, user: str = ADA) -> list[str]:
-    """Return what stands on top of somebody's Home."""
+    """Return what is at the top of somebody's Home."""
     blocks = (bot.home(user) or {"blocks": []})["blocks"]
     return [text_of_block(each) for each in blocks if each.get("block_id", "").startswith("notice")]
 
@@ -233,7 +233,7 @@ def events(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def messages_to(bot: ClickHarness, user: str) -> int:
-    """Return how many messages somebody has, beside what they alone were told."""
+    """Return how many messages somebody has, besides what they alone were told."""
     seen = bot.slack.slack.workspace.direct_message(user).seen_by(user)
     return len([one for one in seen if one.ephemeral_for is None])
 

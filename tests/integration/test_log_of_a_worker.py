@@ -1,4 +1,4 @@
-"""The log of the real worker: as JSON it tells an alert's story, and no secret and nothing about people."""
+"""The log of the real worker: as JSON it tells an alert's story, but no secret and nothing about people."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def life(create_shared_world: Callable[..., World]) -> Life:
     assert world.slack.press(answered, "", action_id="note").acknowledged
     world.worker.until_logged("follow_up.failed")
     world.worker.stop()
-    # A start that is refused is told in the same form, and so is a doubt about the settings.
+    # A refused start is reported in the same form, and so is a warning about the settings.
     for wrong in (
         {"EXPIRE_AFTR": "4h", "REMIND_AFTER": "soon"},
         {"REMIND_AFTER": "1h", "STORE_URL": "sqlite:////nowhere/store.db"},

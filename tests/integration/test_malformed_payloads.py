@@ -39,7 +39,7 @@ FOLLOW_UPS = frozenset({"follow_up.failed", "notice.lost", "reply.failed"})
 #: How long after a line of the log an acknowledgement may still come, in seconds.
 GRACE = 0.05
 
-#: What stands in a payload in place of what Slack would have put there.
+#: What replaces in a payload what Slack would have put there.
 garbage = st.recursive(
     st.none()
     | st.booleans()
@@ -53,7 +53,7 @@ garbage = st.recursive(
 
 
 class Lines(logging.Handler):
-    """Keeps what is logged, and tells of what is about a payload."""
+    """Keeps what is logged, and returns what is about a payload."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -76,7 +76,7 @@ class Bench:
     payloads: dict[str, tuple[str, Any]] = field(default_factory=dict)
 
     def send(self, kind: str, payload: Any) -> tuple[bool, Sequence[logging.LogRecord]]:
-        """Send an envelope; tell whether it was acknowledged, and what was logged meanwhile."""
+        """Send an envelope; return whether it was acknowledged, and what was logged meanwhile."""
         return self.runner.run(self._send(kind, payload))
 
     def say(self, text: str) -> Sequence[logging.LogRecord]:

@@ -71,7 +71,7 @@ def world(create_world: Callable[..., World], mozdef: MozDef) -> World:
 
 
 def ask(mozdef: MozDef) -> dict[str, str]:
-    """Let MozDef have its own four alerts; return the identifier of each by the fixture's name.
+    """Create MozDef's own four alerts; return the identifier of each by the fixture's name.
 
     Whose login it is, the person API knows when it is asked first, and no more when it is asked again.
     """
@@ -119,7 +119,7 @@ def test_mozdefs_own_alerts_are_asked_answered_and_given_their_status_by_mozdef(
 
 
 def answer(world: World, identifier: str, choice: str) -> None:
-    """Answer a question in Slack, and tell so."""
+    """Answer a question in Slack, and say so."""
     question = world.slack.question(identifier)
     row = world.until_asked(identifier)
     offered = [one["action_id"].removeprefix("answer-") for one in buttons(question)]
@@ -131,7 +131,7 @@ def answer(world: World, identifier: str, choice: str) -> None:
 
 
 def indexed(mozdef: MozDef, count: int) -> dict[str, dict[str, Any]]:
-    """Return MozDef's events of answers by the alert's identifier, once there are so many."""
+    """Return MozDef's events of answers by the alert's identifier, once there are this many."""
     assert "Traceback" not in mozdef.consumer_log, mozdef.consumer_log
     found = {one["details"]["identifier"]: one for one in mozdef.elasticsearch.documents}
     return found if len(found) >= count else {}

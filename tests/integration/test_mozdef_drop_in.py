@@ -126,7 +126,7 @@ def a_duo_request(identifier: str, *, kind: str = "generated") -> TriageRequest:
 
 
 def judged_by_vermin(*files: Path) -> subprocess.CompletedProcess[str]:
-    """Let vermin judge whether files run on Python 3.6 and all later ones."""
+    """Have vermin judge whether files run on Python 3.6 and all later versions."""
     vermin = Path(sys.executable).with_name("vermin")
     return subprocess.run(  # noqa: S603 - the judge
         [vermin, "-t=3.6-", "--no-tips", "--violations", *files], capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Whose answers tell the time, and what is said where the machine's own clock is in the way."""
+"""Whose answers tell the time, and what is reported if the machine's own clock causes trouble."""
 
 from __future__ import annotations
 

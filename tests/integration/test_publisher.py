@@ -33,7 +33,7 @@ from bot.sqs.clients import Connector
 from bot.sqs.publisher import FLUSH_BATCHES, Publisher
 from bot.sqs.queues import BATCH_BYTES
 from bot.triage.model import OutboxRow
-from bot.triage.ports import Fate
+from bot.triage.ports import SendDecision
 
 CreateQueue = Callable[..., str]
 
@@ -274,16 +274,19 @@ async def test_a_stop_ends_the_wait_after_trouble() -> None:
 
 
 async def test_what_was_overtaken_is_not_sent_and_what_cannot_be_judged_yet_waits() -> None:
-    outbox, queue = MemoryOutbox(*(row_of(fate.name, body=fate.name) for fate in Fate)), ScriptedQueue()
+    outbox, queue = (
+        MemoryOutbox(*(row_of(fate.name, body=fate.name) for fate in SendDecision)),
+        ScriptedQueue(),
+    )
     publisher = publisher_of(outbox, queue)
 
-    async def judge(row: OutboxRow) -> Fate:
-        return Fate[row.identifier]
+    async def judge(row: OutboxRow) -> SendDecision:
+        return SendDecision[row.identifier]
 
     publisher.judge = judge
 
     async with publishing(publisher):
         await eventually(lambda: len(outbox.sent) == 2)
 
-    assert queue.batches == [[Fate.SEND.name]]
-    assert [row.identifier for row in outbox.waiting] == [Fate.WAIT.name]
+    assert queue.batches == [[SendDecision.SEND.name]]
+    assert [row.identifier for row in outbox.waiting] == [SendDecision.WAIT.name]

@@ -32,7 +32,7 @@ def thread_of(bot: ClickHarness, ts: str) -> list[str]:
 
 
 async def answered(bot: ClickHarness) -> Question:
-    """Ask, let Ada answer *no*, and wait until the message shows it."""
+    """Ask, answer *no* as Ada, and wait until the message shows it."""
     question = await bot.ask()
     await bot.press(question, Choice.NO)
     await eventually(lambda: WORDING["answer"]["no"] in text_of(bot, question))

@@ -88,7 +88,7 @@ async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_the
         posted = await messenger.post(claimed) if is_there else None
         for _ in range(40):
             await slack.ask()
-        looker.doubt(claimed)
+        looker.mark_in_doubt(claimed)
 
         found: list[MessageRef | LookUpResult] = []
         while (

@@ -290,7 +290,7 @@ async def test_a_url_of_the_start_is_not_used_when_it_is_old() -> None:
 
 
 async def calls_within(span: timedelta, slack: ScriptedSlack) -> tuple[list[str], list[str]]:
-    """Let a link ask for a URL every second; return the calls that were made, and what their failures say."""
+    """Fetch a URL for a link every second; return the calls that were made, and what their failures say."""
     clock, said = SteppedClock(), []
     async with api_of(slack, clock=clock) as api:
         urls = LinkUrls(api, clock=clock, jitter=lambda: 1.0)

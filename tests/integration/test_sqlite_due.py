@@ -64,7 +64,7 @@ DUE = (
 
 
 async def fill(path: Path, count: int) -> None:
-    """Write a store with what is due, and so many open questions that are not."""
+    """Write a store with what is due, and this many open questions that are not."""
     store = await open_store(f"sqlite:///{path}", create=True)
     await store.add([Change(question=each) for each in (*DUE, open_question("copied"))])
     await store.close()
@@ -191,7 +191,7 @@ ASKED: dict[str, Callable[[SqliteStore], Awaitable[object]]] = {
     "statistics": lambda store: store.statistics(NOON),
 }
 
-#: Indexes of what is left to do alone, and slices: to go through one of them is no harm.
+#: Indexes of outstanding work alone, and slices: scanning one of them is harmless.
 SMALL = re.compile(
     r"USING( COVERING)? INDEX (question_open|question_invalid|report_unsent|report_parked)|CONSTANT"
 )

@@ -1,4 +1,4 @@
-"""A store's file is believed only if it is what it was: lost, cut, exchanged and copied files are noticed."""
+"""A store's file is trusted only if it is what it was: lost, truncated, replaced and copied ones are seen."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Fault = Callable[[Path], object]
 
 @pytest.fixture
 async def stopped(tmp_path: Path) -> Path:
-    """A store of 40 alerts that was closed, beside an older copy and a store of somebody else's."""
+    """A store of 40 alerts that was closed, with an older copy and an unrelated store."""
     path = tmp_path / "store.db"
     await fill(path, 10)
     shutil.copy(path, tmp_path / "old.db")
@@ -424,7 +424,7 @@ WHILE_IT_RUNS: dict[str, Fault] = {
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[tuple[SqliteStore, Path]]:
-    """A store at work, in a folder of its own, beside another one."""
+    """A store in use, in its own folder, and another one."""
     folder = tmp_path / "folder"
     folder.mkdir()
     await fill(folder / "other.db", 3)

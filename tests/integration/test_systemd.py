@@ -36,7 +36,7 @@ EXPOSURE = "--threshold=11"
 MEMORY_MAX = int(settings_of(UNIT)["MemoryMax"][0].removesuffix("M")) * 2**20
 TASKS_MAX = int(settings_of(UNIT)["TasksMax"][0])
 
-#: Tries what the unit forbids, and prints what came of each.
+#: Tries what the unit forbids, and prints the result of each attempt.
 ATTEMPTS = """
 import ctypes, errno, json, mmap, os, pathlib, socket
 libc = ctypes.CDLL(None, use_errno=True)
@@ -183,7 +183,7 @@ def test_the_whole_loop_works_under_the_restrictions(
 
 QUICK_WATCHDOG_WORKER = (str(Path(__file__).with_name("quick_watchdog_worker.py")),)
 
-#: Of the watchdog: so many pings in a row span more time than the hasty worker's patience.
+#: This many of the watchdog's pings in a row span more time than the hasty worker's patience.
 INTERVAL_SECONDS = 2
 MORE_THAN_PATIENCE = 12
 
@@ -262,7 +262,7 @@ def test_a_poller_that_is_stuck_ends_the_pings_and_asks_for_the_end(
     manager.until_told("WATCHDOG", "trigger")
     hasty.worker.stop()
 
-    # All that comes after it is the farewell.
+    # All that follows is the closing handshake.
     assert [facts.get("WATCHDOG") for facts in manager.told()[-2:]] == ["trigger", None]
     assert "loops=poller" in hasty.worker.until_logged("worker.stalled")
 

@@ -143,11 +143,11 @@ def test_the_json_that_show_prints_on_a_terminal_can_be_copied(reported: Reporte
 def test_an_empty_list_says_so_and_which_label_may_be_meant(world: World, reported: Reported) -> None:
     world.start()
 
-    assert world.worker.command("list").stdout == "There is no alert in the store.\n"
+    assert world.worker.command("list").stdout == "There are no alerts in the store.\n"
     assert world.worker.command("list", "--json").stdout == "[]\n"
-    assert world.worker.command("list", "--open").stdout == "No alert matches.\n"
+    assert world.worker.command("list", "--open").stdout == "No alerts match.\n"
     misspelled = reported.world.worker.command("list", "--alert", "duo_bypass_codes_generatd")
-    assert misspelled.stdout == "No alert matches. Did you mean --alert duo_bypass_codes_generated?\n"
+    assert misspelled.stdout == "No alerts match. Did you mean --alert duo_bypass_codes_generated?\n"
 
 
 def test_a_replay_asks_on_a_terminal_and_nowhere_else(reported: Reported) -> None:

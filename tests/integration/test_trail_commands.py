@@ -1,4 +1,4 @@
-"""`show`, `export` and `verify` of what a real worker has decided, beside it and without it."""
+"""`show`, `export` and `verify` of what a real worker has decided, while it runs and without it."""
 
 from __future__ import annotations
 

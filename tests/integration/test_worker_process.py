@@ -294,7 +294,7 @@ def test_list_show_and_stats_tell_the_same_whether_the_worker_runs_or_not(world:
     assert [one.returncode for one in afterwards] == [0, 0, 0, 1, 0, 0, 0, 0]
     assert "unknown" in afterwards[3].stderr
     assert afterwards[6].stdout == afterwards[0].stdout
-    assert afterwards[7].stdout == "No alert matches.\n"
+    assert afterwards[7].stdout == "No alerts match.\n"
     plot = (world.worker.folder / "plot.svg").read_text()
     for shown in (listed.stdout, while_running[5].stdout, plot):
         assert "ssh_access_sign_releng" in shown
@@ -383,7 +383,7 @@ def test_send_warns_of_a_file_that_breaks_the_contract_and_sends_it(
         (("dance",), "there is no command 'dance'; expected one of run, "),
         (("lst",), "there is no command 'lst'; did you mean 'list'?"),
         (("show",), "IDENTIFIER is missing"),
-        (("list", "foo"), "foo: not expected here; --help says what is"),
+        (("list", "foo"), "foo is not expected here; --help lists what is"),
         (("list", "--since", "-1d"), "--since expects a value after it"),
         (("send",), "one of the arguments --user --file is required"),
         (("list", "--limit", "0"), "--limit expects a whole number of 1 or more, not '0'"),

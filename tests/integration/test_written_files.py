@@ -55,7 +55,7 @@ def nothing() -> None:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    """Where the file is to be: in a folder in which everybody may make files."""
+    """The path of the file: in a folder in which everybody may create files."""
     tmp_path.chmod(0o777)
     return tmp_path / "file.svg"
 

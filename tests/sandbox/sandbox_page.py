@@ -82,7 +82,7 @@ def modal(page: Page) -> Locator:
 
 
 def keep_pictures(page: Page, folder: Path, name: str, *read: Locator) -> None:
-    """Take a picture in either colour scheme; what is to be read there must stand out from what is behind."""
+    """Take a picture in either colour scheme; its text must stand out from its background."""
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
         page.screenshot(path=folder / f"{name}-{scheme}.png", animations="disabled")

@@ -11,7 +11,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from mypy_boto3_sqs import SQSClient
 from werkzeug.test import Client
 
-from bot.sandbox.aws_server import InTurn
+from bot.sandbox.aws_server import SerialApplication
 
 
 def test_no_request_begins_before_the_last_one_is_answered() -> None:
@@ -25,7 +25,7 @@ def test_no_request_begins_before_the_last_one_is_answered() -> None:
         start_response("200 OK" if alone else "409 Conflict", [])
         return []
 
-    client = Client(InTurn(application))
+    client = Client(SerialApplication(application))
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda _: client.post("/").status_code, range(24)))
 
@@ -41,7 +41,7 @@ def test_a_long_poll_that_is_refused_does_not_wait() -> None:
         return []
 
     headers = {"X-Amz-Target": "AmazonSQS.ReceiveMessage"}
-    answer = Client(InTurn(application)).post("/", headers=headers, json={"WaitTimeSeconds": 2})
+    answer = Client(SerialApplication(application)).post("/", headers=headers, json={"WaitTimeSeconds": 2})
 
     assert (answer.status_code, calls) == (400, ["refused"])
 

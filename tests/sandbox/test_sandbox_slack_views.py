@@ -149,7 +149,7 @@ def trigger(world: RunningSlack) -> str:
 
 
 async def opened(world: RunningSlack, view: dict[str, Any] = MODAL) -> str:
-    """Let Ada see a modal; return its id."""
+    """Show Ada a modal; return its id."""
     answer = await world.client.views_open(trigger_id=trigger(world), view=view)
     return str(answer["view"]["id"])
 
@@ -159,7 +159,7 @@ def typed(text: str | None) -> dict[str, Any]:
 
 
 def replying(app: AsyncApp, **reply: Any) -> list[dict[str, Any]]:
-    """Let the app acknowledge each submission with this; return the list of the views that it gets."""
+    """Have the app acknowledge each submission with this; return the list of the views that it gets."""
     views: list[dict[str, Any]] = []
 
     @app.view("note")
@@ -171,7 +171,7 @@ def replying(app: AsyncApp, **reply: Any) -> list[dict[str, Any]]:
 
 
 async def submitted(world: RunningSlack, text: str = "I was asleep", **reply: Any) -> Click:
-    """Let Ada submit a modal that the app acknowledges with this."""
+    """Submit a modal as Ada, which the app acknowledges with this."""
     async with world.app() as app:
         replying(app, **reply)
         view_id = await opened(world)

@@ -72,7 +72,7 @@ def _prove(names: Iterable[str], *, most: int) -> int:
 
 
 def find_broken(name: str, *, most: int) -> tuple[int, Promise] | None:
-    """Return the first of so many seeds that finds a broken program, and the promise; None: not found."""
+    """Return the first of these seeds that detects a broken program, and the promise; None: none does."""
     sabotage = SABOTAGES[name]
     for seed in range(1, most + 1):
         plan = Plan(seed=seed, store=sabotage.store, sabotage=name)
@@ -107,7 +107,7 @@ def _seeds_of_the_tree(count: int) -> Iterator[Plan]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seeds", type=int, default=1, help="so many, from --seed on")
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from --seed on")
     parser.add_argument("--store", choices=_STORES, default="sqlite")
     parser.add_argument(
         "--ci", action="store_true", help=f"{_CI_SEEDS} seeds that are derived from the source"

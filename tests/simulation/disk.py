@@ -84,7 +84,7 @@ class Disk:
             self._synced = connection.before
 
     def fill(self, *, full: bool) -> None:
-        """Let there be no page more than there is, or as many as SQLite wants."""
+        """Limit the store to its present number of pages, or lift the limit."""
         for connection in self._open:
             with contextlib.suppress(sqlite3.Error):
                 [pages] = sqlite3.Connection.execute(connection, "PRAGMA page_count").fetchone()
@@ -122,7 +122,7 @@ class Disk:
 
 
 class Connection(sqlite3.Connection):
-    """A connection that tells of each COMMIT."""
+    """A connection that reports each COMMIT."""
 
     disk: Disk
     cursors: list[ReferenceType[sqlite3.Cursor]]  #: all that are left, and some that are gone
@@ -137,7 +137,7 @@ class Connection(sqlite3.Connection):
         return self._synchronous >= _FULL
 
     def end(self) -> None:
-        """Close it, and so unlock the file, whatever still refers to one of its statements."""
+        """Close it, which unlocks the file, even if something still refers to one of its statements."""
         for reference in self.cursors:
             if (cursor := reference()) is not None:
                 cursor.close()

@@ -31,7 +31,7 @@ class Machine:
     suspended: float = 0.0  #: seconds for which it was suspended until now, as it counts them
 
     def wall(self, now: float) -> float:
-        """Return what its clock shows, as seconds since 1970, when so many seconds have truly passed."""
+        """Return what its clock shows, as seconds since 1970, after this many true seconds."""
         return BEGINNING + self.boottime(now) + self.offset
 
     def monotonic(self, now: float) -> float:
@@ -78,7 +78,7 @@ class Life:
             self._tasks_max = 2 * len(self.tasks) + _TASKS_KEPT
 
     def die(self) -> None:
-        """Let nothing of it run any more."""
+        """Stop everything of it for good."""
         self.is_over = True
         for each in self.on_death:
             each()

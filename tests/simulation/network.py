@@ -1,4 +1,4 @@
-"""The way between the program and the world: HTTP and websockets without sockets, as fast as is drawn.
+"""The network between the program and the world: HTTP and websockets without sockets, at a random speed.
 
 What stands at the other end are the handlers that the stand-ins serve over real sockets elsewhere.
 """
@@ -93,7 +93,7 @@ class Network:
         return random.choice((0.0, 0.0, 0.001, random.random() * 0.02, random.random() * 0.3))
 
     async def ask(self, request: Request) -> web.StreamResponse | None:
-        """Let a request pass, be answered, and its answer come back; None if the connection breaks."""
+        """Pass a request on, and its answer back; None if the connection breaks."""
         await asyncio.sleep(self.draw())
         life = request.transport.life
         if life is not None and life.is_over and self.random.random() < _NEVER_LEFT:

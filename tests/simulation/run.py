@@ -125,7 +125,7 @@ _MEMORY: Final = Path("/dev/shm")  # noqa: S108
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is to be. `alerts` and `faults` are what is left of it: None leaves all that is drawn."""
+    """The plan of a run. `alerts` and `faults` are those that are left of it; None: all that are drawn."""
 
     seed: int
     store: str = "sqlite"
@@ -140,7 +140,7 @@ class Plan:
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What came of a run."""
+    """The result of a run."""
 
     plan: Plan
     violations: Sequence[Violation]
@@ -158,7 +158,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class WorldClock:
-    """The true time, as the stand-ins of the torture want it."""
+    """The true time, in the form that the torture's stand-ins expect."""
 
     loop: VirtualLoop
     pace: float = 1.0
@@ -365,7 +365,7 @@ class Run:
             self._losses.copy()
 
     def _lose(self, *, power: bool) -> Loss | None:
-        """Let something happen to the files of a dead worker's store."""
+        """Damage the files of a dead worker's store."""
         random = self._draw_from(f"loss {len(self.history.ends)}")
         if self.table is not None or random.random() >= _LOSS_SHARE or not self.gate("store"):
             return None
@@ -374,7 +374,7 @@ class Run:
         return loss
 
     async def _see_whether_refused(self, worker: Worker, loss: Loss) -> None:
-        """Let a worker start on what is left of its store; if it refuses that, with --restored."""
+        """Start a worker on what is left of its store; if it refuses that, with --restored."""
         opened = worker.life.opened = asyncio.Event()
         await _first_of(worker.task, opened)
         if opened.is_set():
@@ -397,7 +397,7 @@ class Run:
         self._begin(worker, restored=True)
 
     async def _verify(self) -> None:
-        """Let the program verify what is in the store, against what MozDef got if nothing was lost."""
+        """Have the program verify the store, also against MozDef's reports if nothing was lost."""
         told = [json.loads(sent.body)["details"]["triagebot"] for sent in self.history.reports]
         hashes = None if self.history.restores else {each["hash"] for each in told}
         names = [alert.identifier for alert in self.history.alerts]
@@ -490,7 +490,7 @@ class Run:
         return SimulatedApp(self._settings, *self._words, restored=restored, dependencies=dependencies)
 
     async def _live_and_die(self, worker: Worker) -> bool:
-        """Let a worker live until it dies; return whether the power failed."""
+        """Run a worker until it dies; return whether the power failed."""
         random, life, task = self._random, worker.life, worker.task
         how = random.choice(("step", "step", "before", "after", "time"))
         if how == "step":
@@ -558,7 +558,7 @@ class Run:
             raise Died
 
     def _bury(self, life: Life, *, power: bool) -> None:
-        """Let nothing of a dead life be left but what is on the disk."""
+        """Remove everything of a dead life but what is on the disk."""
         if self.table is None:
             self.disk.end(power=power)
         self.threads.end(life)
@@ -753,7 +753,7 @@ def _is_refused_for_good(seed: int, alert: Any) -> bool:
 
 @functools.cache
 def _leave_out_of_collections() -> None:
-    """Let the garbage collector, which runs between runs, pass over what is there for good."""
+    """Exclude permanent objects from garbage collection, which happens between runs."""
     gc.collect()
     gc.freeze()
 

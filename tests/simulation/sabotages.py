@@ -47,10 +47,10 @@ from bot.worker.app import App
 
 from .disk import Connection
 
-#: What comes of a store that forgets.
+#: What a store that forgets causes.
 _LOSSES: Final = (Promise.LOST, Promise.TWICE, Promise.UNREPORTED, Promise.FALLEN)
 
-#: What comes of two writers who do not see each other.
+#: What two writers who do not see each other cause.
 _CONTRADICTIONS: Final = (Promise.OVERRULED, Promise.UNREPORTED, Promise.CONFLICTING, Promise.DISORDERLY)
 
 
@@ -338,7 +338,7 @@ def _remind_after_a_suspend() -> Replacements:
 
 
 def _believe_any_store() -> Replacements:
-    return {(opening, "find_doubt"): lambda *_, **__: ""}
+    return {(opening, "find_mismatch"): lambda *_, **__: ""}
 
 
 def _ask_at_once_after_a_restore() -> Replacements:

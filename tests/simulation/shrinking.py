@@ -11,7 +11,7 @@ from .run import Outcome, Plan, simulate
 
 
 def shrink(found: Outcome) -> Outcome:
-    """Return the outcome of the smallest plan that was met with on the way."""
+    """Return the outcome of the smallest plan that was tried."""
     rule = found.violations[0].promise
 
     def attempt(plan: Plan) -> Outcome | None:

@@ -13,7 +13,7 @@ from dynamodb_replies import action_of, refusal
 from memory_table import Key, MemoryTable, Wire, items_of
 from torture.dynamodb_faults import draw_fault
 
-from bot.aws.responses import NotAnAnswer
+from bot.aws.responses import NotFromAws
 from bot.store.dynamodb.schema import table_description
 
 from .machines import BEGINNING, LIFE, Died, Life
@@ -152,7 +152,7 @@ def _closed() -> Exception:
 
 
 def _no_answer() -> Exception:
-    return NotAnAnswer(what="something answered with text/html")
+    return NotFromAws(what="something answered with text/html")
 
 
 def _server_error() -> Exception:

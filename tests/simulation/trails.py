@@ -1,4 +1,4 @@
-"""Reads the store when a run is over, and lets the program's own `verify` judge what it exports."""
+"""Reads the store when a run is over, and has the program's own `verify` judge what it exports."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return timer
 
     def call_in_world(self, delay: float, callback: Callable[..., object], *args: Any) -> None:
-        """Call something of the world's after so many true seconds, from any context."""
+        """Call something of the world's after this many true seconds, from any context."""
         handle = _Handle(callback, args, WORLD.copy(), self.now + delay)
         if delay:
             heapq.heappush(self._scheduled, (handle._when, next(self._numbers), handle))
@@ -157,7 +157,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         life.on_signal[sig] = lambda: self.call_soon(callback, *args, context=context)
 
     def resume(self, life: Life, seconds: float) -> None:
-        """Let a process go on whose machine was suspended for so long."""
+        """Resume a process whose machine was suspended for this long."""
         held, life.held = life.held or deque(), None
         life.machine.suspended += life.machine.boottime(seconds)
         for number, (when, order, timer) in enumerate(self._scheduled):

@@ -1,4 +1,4 @@
-"""Threads that are none: each is a coroutine of the machine's stack, and where it would block, others go on.
+"""Simulated threads: each is a greenlet, and where it would block, others continue.
 
 So the program's own threads, queues and blocking calls run as they are. When one starts or goes on is drawn.
 """
@@ -35,17 +35,17 @@ class Threads:
         self._begin(target, contextvars.copy_context())
 
     def run(self, call: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Run a call in a new thread; return what will come of it."""
+        """Run a call in a new thread; return a future with its result."""
         result = self._loop.create_future()
         self._begin(lambda: _settle(result, call), contextvars.copy_context())
         return result
 
     def sleep(self, seconds: float) -> None:
-        """Let a thread wait for so long."""
+        """Make a thread wait for this long."""
         self._block(lambda wake: self._loop.call_later(seconds, wake))
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        """Let a thread wait for what the world does; return it, or raise what that raises."""
+        """Block a thread until the world has done this; return the result, or raise what that raises."""
         task: list[asyncio.Task[T]] = []
 
         def begin(wake: Callable[[], None]) -> None:
@@ -57,11 +57,11 @@ class Threads:
         return task[0].result()
 
     def wait_in(self, waiting: deque[Callable[[], None]]) -> None:
-        """Let a thread wait until somebody calls what it puts into `waiting`."""
+        """Block a thread until somebody calls what it puts into `waiting`."""
         self._block(waiting.append)
 
     def end(self, life: Life) -> None:
-        """Let the threads of a dead life run out."""
+        """Run the threads of a dead life to their end."""
         for number, (thread, context) in list(self._running.items()):
             if context.get(LIFE) is life:
                 del self._running[number]

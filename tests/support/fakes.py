@@ -105,7 +105,7 @@ class SteppedClock(ToldClock):
 
 
 class CountingMeter(Meter):
-    """Counts the clickers who could not be told what came of their click, and nothing else."""
+    """Counts the people who clicked and could not be told the result, and nothing else."""
 
     clickers_untold = 0
 

@@ -95,7 +95,7 @@ class WorkerOfRelease(LineProcess):
         messages: Sequence[Message] = (),
         post_ends: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Have one thing done, by the name of a method of `ReleasedWorker`; return what came of it."""
+        """Call a method of `ReleasedWorker` by its name; return its result."""
         known = [message_told(each) for each in messages]
         order = {"do": what, "with": arguments, "now": now.isoformat()}
         answer: dict[str, Any] = self.tell({**order, "messages": known, "post_ends": list(post_ends)})

@@ -28,7 +28,7 @@ class Reports(Protocol):
 
 
 class Promises:
-    """Remembers what was true after the step before, and holds what is true now against it."""
+    """Remembers what was true after the previous step, and compares it with what is true now."""
 
     def __init__(
         self, *, shown: Mapping[str, Outcome | None] | None = None, kept: Mapping[str, int] | None = None
@@ -107,7 +107,7 @@ class Promises:
 
 
 def judge_click(before: Question | None, choice: Choice, result: Question | Refusal) -> None:
-    """Check what came of a click by the asked person; `before` is the row as it was when they began."""
+    """Check the result of a click by the person asked; `before` is the row as it was when they began."""
     if before is None:  # a question that the backup does not know
         assert result is Refusal.TOO_MANY_CHANGES or isinstance(result, Question)
     elif not before.slack_id and before.state is not State.ACCEPTED:  # ended without anybody to ask

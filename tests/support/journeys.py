@@ -207,7 +207,7 @@ class Journeys(RuleBasedStateMachine):
 
     @contextmanager
     def _writes_ending(self, ends: list[str]) -> Iterator[None]:
-        """Let the next writes end so; the process that dies of one is started again."""
+        """Make the next writes end like this; the process that dies of one is started again."""
         self.store.ends = ends
         try:
             yield

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server of the least that the contestants' clients need: not this is to be measured.
+"""A minimal HTTP/1.1 server for the contestants' clients, because the server is not what is measured.
 
 No pipelining, no chunked bodies, no timeouts: the callers are the bench's own.
 """

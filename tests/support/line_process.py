@@ -16,7 +16,7 @@ from world.waiting import PATIENCE_SECONDS
 
 
 class LineProcess:
-    """Started once it is entered. What it writes beside its answers goes to `log_file`."""
+    """Started once it is entered. What it writes besides its answers goes to `log_file`."""
 
     def __init__(
         self, *command: str | Path, folder: Path, environment: Mapping[str, str], log_file: Path
@@ -50,7 +50,7 @@ class LineProcess:
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def tell(self, order: object) -> Any:
-        """Let it do something; return its answer. AssertionError with its log if it has ended.
+        """Make it do something; return its answer. AssertionError with its log if it has ended.
 
         TimeoutError if it does not answer.
         """

@@ -88,7 +88,7 @@ def session() -> boto3.Session:
 
 
 def dynamodb(program: str = IN_MEMORY) -> Any:
-    """Return a plain client, for what is done beside the store."""
+    """Return a plain client, for what is done without the store."""
     return _client(endpoint(program))
 
 

@@ -39,7 +39,7 @@ class FakeMachine:
         return NOON + timedelta(seconds=seconds)
 
     def hear(self, service: Service, *, off: float = 0.0, took: float = 0.0, date: str | None = None) -> None:
-        """Let a service answer after so many seconds. Its clock may be off, and its `Date` be another."""
+        """Make a service answer after this many seconds. Its clock may be off, and its `Date` may differ."""
         sent = self.clock.boottime()
         self.passed += took
         told = self.now - timedelta(seconds=took / 2) + timedelta(seconds=off)

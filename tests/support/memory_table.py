@@ -57,7 +57,7 @@ class MemoryTable:
         return self._rows.items.get(_key(key))
 
     def _follow(self, key: Key, item: Wire | None) -> None:
-        """Let the indexes show an item as it is now; None: not at all."""
+        """Update the indexes with an item as it is now; None: remove it."""
         for index in self._indexes.values():
             index.put(key, item)
 

@@ -18,7 +18,7 @@ class Program(LineProcess):
         super().__init__(*command, folder=folder, environment=environment, log_file=log_file)
 
     def call(self, name: str, **arguments: Any) -> Any:
-        """Let it do something; return what comes of that. AssertionError with its traceback if it raises."""
+        """Make it do something; return the result. AssertionError with its traceback if it raises."""
         answer = self.tell([name, arguments])
         assert "error" not in answer, answer["error"]
         return answer["result"]

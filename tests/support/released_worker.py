@@ -44,7 +44,7 @@ POLICY = Policy(
     remind_after=timedelta(minutes=10), expire_after=timedelta(minutes=25), remind_times=1, **CHANNEL
 )
 
-#: Nobody looks for what others leave beside the test, whose clock says when somebody does.
+#: Nobody looks for what others leave on their own: the test's clock says when somebody does.
 NEVER = timedelta(days=999)
 
 
@@ -74,7 +74,7 @@ def prover_of(recorder: Recorder, asker: Asker) -> dict[str, Any]:
 
 
 def inquirer_of(slack: Any, recorder: Recorder, asker: Asker, pacing: Any) -> dict[str, Any]:
-    """Return what asks back, where a release has that."""
+    """Return what posts follow-up questions, where a release has that."""
     if not find_spec("bot.triage.inquiring"):
         return {}
     inquirer = import_module("bot.triage.inquiring").Inquirer
@@ -117,7 +117,7 @@ class ReleasedWorker:
         self.service = TriageService(recorder, self.slack, actors, on_work=lambda: None)
 
     async def do(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Do as the line says, and tell what came of it."""
+        """Do as the line says, and report the result."""
         self.clock.now = datetime.fromisoformat(order["now"])
         self.slack.messages = [message_from(each) for each in order["messages"]]
         self.slack.post_ends = list(order.get("post_ends", ()))
@@ -169,7 +169,7 @@ class ReleasedWorker:
         return str(getattr(answered, "said", answered))
 
     async def require_proofs(self) -> None:
-        """Let each *yes* need a proof from now on, which a release may lack; there is no provider."""
+        """Require a proof of each *yes* from now on, if the release can; there is no provider."""
         policies = self.recorder.policy.alerts
         factor = part("bot.triage.policy").Factor.REQUIRED
         alerts = replace(policies, default=replace(policies.default, factor=factor))

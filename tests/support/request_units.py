@@ -20,7 +20,7 @@ Wire = Mapping[str, Mapping[str, str]]
 _READS = {"get_item", "query", "scan", "batch_get_item"}
 #: What workers look at all the time, however many alerts there are.
 _LOOKED_AT = {DUE.name, DEADLINES.name}
-#: Bytes that are charged for each item beside its own, and for each entry of an index.
+#: Bytes that are charged for each item besides its own, and for each entry of an index.
 _OVERHEAD = 100
 _WRITES = {"put_item", "update_item", "delete_item", "transact_write_items"}
 

@@ -127,7 +127,7 @@ def link_urls(
 
 
 def acknowledge_clicks(app: AsyncApp) -> list[dict[str, Any]]:
-    """Let the app acknowledge each press of the button; return the list of what it gets."""
+    """Have the app acknowledge each press of the button; return the list of what it gets."""
     bodies: list[dict[str, Any]] = []
 
     @app.action("answer-no")

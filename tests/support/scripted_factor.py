@@ -14,7 +14,7 @@ SECOND = timedelta(seconds=1)
 
 @dataclass(kw_only=True)
 class OnDevice:
-    """A push, and what becomes of it."""
+    """A push, and its result."""
 
     subject: str
     code: str

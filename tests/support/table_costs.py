@@ -21,7 +21,7 @@ WRITES = 0.625
 READS = 0.125
 SQS_REQUESTS = 0.4
 
-#: An hour has so many long polls of 20 s; an alert takes a receive, a delete and a send at the most.
+#: Long polls of 20 s in an hour; an alert takes a receive, a delete and a send at most.
 POLLS_AN_HOUR = 180
 SQS_AN_ALERT = 3
 
@@ -86,7 +86,7 @@ async def taken_over(crew: Crew) -> None:
     await crew.pass_time(seconds=MINUTE)
 
 
-#: A way → what happens on it, and how many reports come of it.
+#: A scenario → what happens in it, and how many reports it causes.
 WAYS: Mapping[str, tuple[Callable[[Crew], Awaitable[None]], int]] = {
     "answered": (answered, 1),
     "with facts, answered": (lambda crew: answered(crew, Fact(name="Host", value="db1.example.com")), 1),
@@ -111,7 +111,7 @@ SCRAPED = "an hour of metrics, read every 15 s"
 
 
 async def measure(way: str, workers: int) -> Units:
-    """Let an alert go this way through so many workers; return what it takes beside their looks."""
+    """Run an alert through this many workers; return what it costs besides their periodic queries."""
     go, reports = {**WAYS, **PROVED_WAY}[way]
     async with crew_of(workers) as crew:
         await go(crew)
@@ -121,7 +121,7 @@ async def measure(way: str, workers: int) -> Units:
 
 
 async def measure_attempts() -> Units:
-    """Return what a worker takes in an hour to look for attempts."""
+    """Return what a worker consumes in an hour to look for attempts."""
     async with crew_of(1) as crew:
         await crew.look_for_attempts()
         looks = HOUR / PROOF_INTERVAL
@@ -144,7 +144,7 @@ async def measure_hours() -> tuple[Units, Units, Units]:
 
 
 def dollars_a_month(alerts_a_day: int, workers: int, *, alert: Units, hour: Units) -> float:
-    """Return what DynamoDB and SQS ask for so many alerts and workers, each of which takes `hour` an hour."""
+    """Return what DynamoDB and SQS charge for these alerts and workers, each of which costs `hour`."""
     alerts, hours = alerts_a_day * HOURS_A_MONTH / 24, workers * HOURS_A_MONTH
     writes = alerts * alert.written + hours * hour.written
     reads = alerts * alert.read + hours * hour.read

@@ -28,7 +28,7 @@ SUMMARY = "A Duo bypass code was generated for your account from 203.0.113.7 at 
 PROVED = "proved"
 _POLICY = Policy(alerts=AlertPolicies(by_label={PROVED: AlertPolicy(factor=Factor.REQUIRED)}))
 
-#: Nobody looks beside the journey, whose clock says when somebody does.
+#: Nobody looks on their own: the journey's clock says when somebody does.
 _NEVER = timedelta(days=999)
 _URL = "https://hooks.example/1"
 
@@ -58,7 +58,7 @@ class Member:
 
 
 class Crew:
-    """So many workers on one table, who look at it at the same moments."""
+    """Several workers on one table, which look at it at the same moments."""
 
     def __init__(self, name: str, size: int) -> None:
         self._name = name
@@ -74,7 +74,7 @@ class Crew:
         return stored_bytes(dynamodb().scan(TableName=self._name)["Items"])
 
     async def pass_time(self, *, seconds: float) -> None:
-        """Let time pass, then let all do what is due. Each sees a deadline before any has ended it."""
+        """Advance the clock, then have all do what is due. Each sees a deadline before any has ended it."""
         self.clock.advance(seconds=seconds)
         seen = [await each.store.overdue(self.clock(), limit=10) for each in self.members]
         for member, overdue in zip(self.members, seen, strict=True):
@@ -134,7 +134,7 @@ class Crew:
         await self.members[0].store.remove_ended(self.clock() - timedelta(days=30), limit=10)
 
     async def be_scraped(self, times: int) -> None:
-        """Ask of the store so many times a minute what the metrics tell of it."""
+        """Ask the store this many times a minute for what the metrics show of it."""
         watch = StoreWatch(self.members[0].store, clock=self.clock)
         for _ in range(times):
             assert not (await watch.look()).trouble
@@ -161,7 +161,7 @@ class Crew:
 
 @asynccontextmanager
 async def crew_of(size: int) -> AsyncIterator[Crew]:
-    """So many workers on a table of their own."""
+    """Several workers on their own table."""
     crew = Crew(create_table(), size)
     try:
         yield crew

@@ -41,7 +41,7 @@ def answer(question: Question, choice: Choice) -> Step:
 
 
 async def answered_question(store: AnyStore, identifier: str, *more: Choice) -> Question:
-    """Have a question accepted, claimed, asked, answered with *yes*, and then answered otherwise."""
+    """Accept, claim and ask a question, answer it with *yes*, and then with something else."""
     recorder = recorder_of(store)
     first = accept(a_request(identifier), new_ref(identifier, "0123456789abcdef" * 2), NOON, POLICY)
     assert list(await recorder.add([first])) == [True]

@@ -76,7 +76,7 @@ class TruthfulSlack:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.messages: list[Message] = []
-        self.lines: list[Question] = []  #: that more questions wait
+        self.lines: list[Question] = []  #: about waiting questions
         self.shown: dict[str, Choice | None] = {}  #: what each redrawn message says was answered
         self.drawn: dict[str, Question] = {}  #: as each message was drawn last
         self.reminded: Counter[str] = Counter()

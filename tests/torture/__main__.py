@@ -46,13 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--alerts", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, help="end the killing after so many minutes")
+    parser.add_argument("--minutes", type=float, help="stop killing after this many minutes")
     parser.add_argument(
         "--workers",
         type=int,
         choices=range(1, 5),
         default=1,
-        help="so many share a table, and each second one of them is killed; each has two of eight links",
+        help="how many share a table; every second one of them is killed; each has two of eight links",
     )
     parser.add_argument(
         "--store", choices=("sqlite", "dynamodb"), help="sqlite for one worker, else dynamodb"

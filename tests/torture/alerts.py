@@ -1,4 +1,4 @@
-"""The alerts of a run, and what must become of each."""
+"""The alerts of a run, and how each must end."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Alert:
 
 
 def make_workspace(people: int) -> Workspace:
-    """Return a workspace: so many members who can be asked, one who has left, a security channel."""
+    """Return a workspace: members who can be asked, one who has left, a security channel."""
     members = [
         Person(id=f"U0P{n:07}", name=f"p{n}", real_name=f"Person {n}", email=f"p{n}@example.com")
         for n in range(people)

@@ -63,7 +63,7 @@ def a_reminder(alert: Alert, *, at: float, number: int = 1, thread: str = f"{ASK
 
 
 def a_burst_line(alert: Alert) -> Message:
-    """Return the line that more questions wait, in the conversation of an alert's person."""
+    """Return the line about waiting questions, in the conversation of an alert's person."""
     metadata = {"event_type": "triage_line", "event_payload": {"ref": "burst.secret"}}
     return _message(ASKED_AT, f"D{alert.person[1:]}", metadata=metadata)
 
@@ -92,7 +92,7 @@ def a_line(text: str, *, at: float = ANSWERED_AT) -> Message:
 
 
 def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0, **facts: Any) -> Sent:
-    """Return a report of something that happened at `at`; it is sent so many seconds after the hold."""
+    """Return a report of something that happened at `at`; it is sent this many seconds after the hold."""
     at = facts.pop("at", ANSWERED_AT)
     note = facts.pop("note", "said" in facts or "comment" in facts)
     response = outcome if outcome in {"yes", "no", "wrongUser"} else "wrongUser"

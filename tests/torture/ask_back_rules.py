@@ -1,4 +1,4 @@
-"""The rules about what is asked back: each question once, each reply on the card and in a report."""
+"""The rules about follow-up questions: each is asked once, each reply is on the card and in a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the security team asks people back, and what they reply: each in a window, sent until it is taken."""
+"""Follow-up questions and the replies to them: each written in a window, and sent until it is accepted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Interview:
         self._seen: set[str] = set()
 
     async def ask(self, card: Message, alert: Alert, members: list[str]) -> None:
-        """Ask something back about an alert, once or twice, from the first card of it."""
+        """Ask a follow-up question about an alert, once or twice, from its first card."""
         random = Random(f"{self._seed} {alert.identifier} asked back")
         if alert.identifier in self._seen or random.random() > _ASKED:
             return
@@ -51,7 +51,7 @@ class Interview:
             await self._write(asked, self._history.inquiries, random.choice(members), card, "ask", "take")
 
     async def reply(self, message: Message, alert: Alert) -> None:
-        """Let the person reply, and somebody else try to."""
+        """Reply as the person, and try to as somebody else."""
         ref = ref_of(message, event=INQUIRY_EVENT)
         random = Random(f"{self._seed} {ref} replied")
         if ref in self._seen:

@@ -1,4 +1,4 @@
-"""The rules about floods for one person: how many questions stand open, and who is told of the others."""
+"""The rules about floods for one person: how many questions are open, and who is told about the others."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from bot.sandbox.fake_slack import Message
-from bot.triage.free_values import unpad
+from bot.triage.padding import unpad
 
 from .alerts import Alert
 from .history import Deed, Exchange, History, Note, Press
@@ -33,7 +33,7 @@ class Receipt:
     response: str  #: the word for MozDef; empty in a note
     reason: str  #: of an undeliverable or unproven outcome, or of an attempt that failed
     comment: str  #: what the person wrote
-    question: str = ""  #: what the security team asks back
+    question: str = ""  #: the security team's follow-up question
     in_reply_to: int | None = None  #: the sequence of such a receipt
     at: float  #: when it happened, as it says itself
     is_proved: bool = False  #: whether it says that the person proved their *yes*
@@ -45,12 +45,12 @@ class Receipt:
 
     @property
     def is_text(self) -> bool:
-        """Whether it tells of a note, or of what was asked back, and of no choice."""
+        """Whether it reports a note or a follow-up question, and no choice."""
         return bool(self.comment) or self.is_exchange
 
     @property
     def is_exchange(self) -> bool:
-        """Whether it tells of what was asked back: it changes nothing."""
+        """Whether it reports a follow-up question: it changes nothing."""
         return bool(self.question) or self.in_reply_to is not None
 
 

@@ -88,7 +88,7 @@ class Checker:
         yield from ask_back_rules.replies(case)
 
     def _lost(self, case: Case) -> Findings:
-        """Judge what became of a request that was taken: who can be asked is asked, whatever MozDef hears."""
+        """Judge how a request that was taken ended: whoever can be asked is, whatever MozDef hears."""
         if case.alert.body not in self._history.deleted:
             return
         if case.alert.kind is Kind.ASKABLE and not case.questions and not self._waited(case):
@@ -112,7 +112,7 @@ class Checker:
             yield Promise.UNCOPIED, alert.kind
 
     def _unheard(self) -> Iterator[Violation]:
-        """Let a stock MozDef hear everything in order, repeats left out."""
+        """Pass everything to a stock MozDef in order, without repeats."""
         book = AlertBook(alert.identifier for alert in self._history.alerts)
         received = {alert.identifier: alert.body for alert in self._history.alerts}
         for receipt in without_repeats(list(map(read_receipt, self._history.reports))):

@@ -15,5 +15,5 @@ TRIES: Final = 30
 
 
 def wait_after(tries: int) -> float:
-    """Return how many seconds of ours somebody waits after so many tries."""
+    """Return how many real seconds somebody waits after this many tries."""
     return float(min(_FIRST * _GROWS ** (tries - 1), _LAST))

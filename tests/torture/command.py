@@ -9,7 +9,7 @@ from .trial import Result, Trial
 
 
 async def run(folder: Path, *arguments: str) -> Result:
-    """Return what comes of a run with these arguments; `folder` is where log and store are kept."""
+    """Return the result of a run with these arguments; `folder` is where log and store are kept."""
     options, _ = parse(arguments)
     folder.mkdir(parents=True, exist_ok=True)
     return await Trial(options, folder).run()

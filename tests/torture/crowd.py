@@ -51,7 +51,7 @@ _STUBBORN: Final = 0.4
 _AGAIN: Final = (1, 7)
 _AGAIN_AFTER: Final = (5.0, 150.0)
 
-#: The code that a message shows beside that of the device.
+#: The code that a message shows, to be compared with that of the device.
 _CODE: Final = re.compile(r"shows the code \W?([A-Z2-9]{6})\b")
 
 #: How many questions somebody tries to answer who may not.
@@ -92,7 +92,7 @@ class Crowd:
             self._read_signs(change.message)
 
     def hurry(self) -> None:
-        """Let nobody put off an answer any more."""
+        """From now on, nobody puts off an answer."""
         self._hurry.set()
 
     @property
@@ -122,7 +122,7 @@ class Crowd:
             self._start(self._interview.reply(message, self._alerts[key]))
 
     def _read_signs(self, message: Message) -> None:
-        """Let those know who wait for a reminder, or for word that their time is over."""
+        """Notify those who wait for a reminder, or for the message that their time is over."""
         if reminded_key(message):
             self._signs[reminded_key(message), "reminded"].set()
         elif key_of(message) and text_of(message, "answer"):
@@ -195,7 +195,7 @@ class Crowd:
         return {**press, "user": self._somebody_but(press["user"], random)}
 
     def _by_reference(self, press: dict[str, str], message: Message, random: Random) -> dict[str, str]:
-        """Let somebody press in their own conversation, with the reference of this question."""
+        """Press as somebody in their own conversation, with the reference of this question."""
         others = [each for each in self._questions.values() if each.channel != message.channel]
         if not others:
             return self._by_another(press, message, random)
@@ -206,7 +206,7 @@ class Crowd:
         return {"user": user.person, "channel": own.channel, "ts": own.ts, "value": ref_of(message)}
 
     def _elsewhere(self, press: dict[str, str], _: Message, __: Random) -> dict[str, str]:
-        """Let the press come from another workspace."""
+        """Send the press from another workspace."""
         return {**press, "team": "T0ELSEWHERE"}
 
     def _unoffered(self, press: dict[str, str], _: Message, __: Random) -> dict[str, str]:

@@ -51,7 +51,7 @@ class Note:
 
 @dataclass(kw_only=True)
 class Exchange:
-    """A question that was asked back, or a reply: sent until it was acknowledged or they gave up."""
+    """A follow-up question, or a reply: sent until it was acknowledged or they gave up."""
 
     identifier: str
     text: str
@@ -161,7 +161,7 @@ class History:
     cards: Sequence[Message] = ()
     lines: Sequence[Message] = ()  #: in the threads of cards
     open_per_person: int = OPEN_PER_PERSON
-    burst_lines: Sequence[Message] = ()  #: that more questions wait
+    burst_lines: Sequence[Message] = ()  #: about waiting questions
     burst_cards: Sequence[Message] = ()
     posts: Mapping[Place, Post] = field(default_factory=dict)
     reports: Sequence[Sent] = ()

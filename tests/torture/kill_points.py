@@ -79,7 +79,7 @@ def boundaries(*, factor: bool, flood: bool = False) -> Sequence[str]:
     return (*_BOUNDARIES, *factored, *(_FLOOD_BOUNDARIES if flood else ()))
 
 
-#: How what becomes of an alert on the security team is called here.
+#: What the kinds of assignments are called here.
 _ASSIGNED: Final = {
     AssignmentKind.TAKEN: "take",
     AssignmentKind.HANDED_OVER: "hand over",

@@ -25,7 +25,7 @@ from bot.factor import calls
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.people import load_people_rules
-from bot.settings.settings import Purpose, load_settings, settle_environment
+from bot.settings.settings import Purpose, load_settings, prepare_environment
 from bot.slack.connections import LinkTimes
 from bot.slack.messenger import SlackMessenger
 from bot.slack.security_channel import SlackSecurityTeam
@@ -226,7 +226,7 @@ def main() -> None:
     os.setsid()
     warnings.simplefilter("error")
     settings = load_settings(Purpose.RUN)
-    settle_environment(settings)
+    prepare_environment(settings)
     configure_logging(settings.log_level, sys.stderr, journal_stream="", secrets=[])
     policy = make_policy(
         settings, load_alert_policies(settings.config_dir), load_people_rules(settings.config_dir)

@@ -18,7 +18,7 @@ from .lives import Lives
 from .options import Options
 from .store_damage import StoreDamage
 
-#: Of several workers one is killed every so many seconds of ours.
+#: Real seconds between two kills, if there are several workers.
 EVERY: Final = 1.0
 
 #: From so long before its turn on until so long after it one dies as soon as it passes the boundary that it

@@ -65,7 +65,7 @@ class Lives:
         return cls(name, process, *await asyncio.open_connection(sock=ours))
 
     async def live(self, cue: Cue, *, seconds: float, wanted: InquiryDraft = "kill") -> End:
-        """Live one life: to its cue, or for so many seconds."""
+        """Live one life: until its cue, or for this many seconds."""
         await self.begin(cue)
         try:
             async with asyncio.timeout(seconds):

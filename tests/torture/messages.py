@@ -8,7 +8,7 @@ from typing import Any, Final
 from bot.sandbox.fake_slack import Message
 from bot.sandbox.fake_slack.objects import text_of_block
 
-#: What the metadata of a message is called with which the security team asks back.
+#: The event type in the metadata of a follow-up question's message.
 INQUIRY_EVENT: Final = "triage_inquiry"
 
 #: How the summary of every alert begins.
@@ -34,7 +34,7 @@ def reminded_key(message: Message) -> str:
 
 
 def line_ref(message: Message) -> str:
-    """Return the reference of the line that more questions wait, "" if it is none."""
+    """Return the reference of the line about waiting questions; "" if it is none."""
     return ref_of(message, event="triage_line")
 
 

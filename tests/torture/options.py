@@ -1,4 +1,4 @@
-"""What a run is to be."""
+"""The options of a run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .fast_clock import PACE
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a run is to be. Several workers share a table; one may have one, too."""
+    """The options of a run. Several workers share a table; a single one may use one, too."""
 
     kills: int
     alerts: int
     seed: int
-    minutes: float | None = None  #: end the killing after so many
+    minutes: float | None = None  #: stop killing after this many
     workers: int = 1
     pace: float = PACE  #: seconds of the torture's time in one of ours
     store: str = "sqlite"  #: or `dynamodb`

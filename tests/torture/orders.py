@@ -19,7 +19,7 @@ REMIND_AFTER_SECONDS: Final = 40
 REMIND_TIMES: Final = 2
 EXPIRE_AFTER_SECONDS: Final = 150
 
-#: How many questions of one person stand open at a time: enough for all, unless there is to be a flood.
+#: How many questions of one person are open at a time: enough for all, unless a flood is wanted.
 OPEN_PER_PERSON: Final = 100
 OPEN_IN_A_FLOOD: Final = 2
 

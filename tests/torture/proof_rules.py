@@ -19,14 +19,14 @@ from .promises import Findings, Promise, Violation
 LAG_SECONDS: Final = 5.0
 
 #: No push may be sent before the last one is dead and half a minute has passed, none within a quarter of an
-#: hour after the person refused one, and so many an hour, and for one alert.
+#: hour after the person refused one, and a maximum per hour and per alert.
 REST_SECONDS: Final = 30.0
 REFUSED_REST_SECONDS: Final = 900.0
 PUSHES_AN_HOUR: Final = 6
 PUSHES_AN_ALERT: Final = 5
 _HOUR: Final = 3600.0
 
-#: A push counts from its click on; it may be sent so many seconds later.
+#: A push counts from its click on; it may be sent this many seconds later.
 _SENT_WITHIN: Final = 60.0
 
 #: Why a *no* is reported that the person has given on their device.

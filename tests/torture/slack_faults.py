@@ -62,7 +62,7 @@ _Answer = Callable[[web.Request, Random], web.Response]
 
 @dataclass(frozen=True, kw_only=True)
 class _Fault:
-    """What becomes of a call: whether it is done, when it hangs, what is answered in Slack's place."""
+    """How a call is handled: whether it is done, when it hangs, what is answered instead of Slack."""
 
     is_done: bool = False
     hangs: Literal["", "before", "after", "shortly"] = ""
@@ -211,7 +211,7 @@ _SHARES: Final[tuple[tuple[str, float, Mapping[str, int]], ...]] = (
 
 
 def _noting(handler: Handler, places: list[Place]) -> Handler:
-    """Let a handler of chat.postMessage note where its message stands, once it does."""
+    """Wrap a handler of chat.postMessage so that it records where its message is, once it is there."""
 
     async def noted(request: web.Request) -> web.StreamResponse:
         response = await handler(request)

@@ -120,7 +120,7 @@ class StandInQueue:
             del self._live[message.message_id]
 
     def change_visibility(self, handle: str, seconds: float) -> None:
-        """Hide a message for so long from now; 0 hands it back."""
+        """Hide a message for this long from now; 0 hands it back."""
         message = self._by_handle(handle)
         if message is not None:
             message.visible_at = self.clock() + seconds

@@ -71,7 +71,7 @@ def _time_and_team(result: Result) -> Iterator[str]:
 
 
 def _exchange(history: History) -> str:
-    """Tell what was asked back and replied, and how much of it was acknowledged."""
+    """Return how many follow-up questions and replies there were, and how many were acknowledged."""
     put, asked, replied = len(history.asked_back), history.inquiries, history.replies
     taken = [sum(each.acknowledged for each in told) for told in (asked, replied)]
     return (
@@ -80,7 +80,7 @@ def _exchange(history: History) -> str:
 
 
 def _proofs(cases: Iterable[Case]) -> str:
-    """Tell what came of the pushes."""
+    """Return the results of the pushes."""
     receipts = [each for case in cases for each in without_repeats(case.receipts)]
     reasons = Counter(each.reason for each in receipts if each.reason.startswith("factor_"))
     proved = sum(each.is_proved for each in receipts)

@@ -46,7 +46,7 @@ def test_a_request_for_nobody_is_lost_if_it_is_not_reported() -> None:
     assert broken(run) == {Promise.LOST}
 
 
-#: How a run looks that goes like this, and which promises it breaks.
+#: What a run with this fault looks like, and which promises it breaks.
 CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
     "two questions of one alert are one too many": (
         lambda alert: a_run(alert, messages=[a_question(alert), a_question(alert, ts=1002.0)]),

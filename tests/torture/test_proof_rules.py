@@ -53,7 +53,7 @@ def pressed(alert: Alert, *choices: tuple[str, float]) -> list[Press]:
     return [press for choice, at in choices for press in presses(alert, choice, at=ANSWERED_AT + at)]
 
 
-#: How a run looks that goes like this, and which promises it breaks.
+#: What a run with this fault looks like, and which promises it breaks.
 CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
     "an approval after the click is all that a yes needs": (factored, set()),
     "a yes that nobody approved does not count": (

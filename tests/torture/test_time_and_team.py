@@ -197,7 +197,7 @@ def place_of(message: Message) -> tuple[str, str]:
     return message.channel, message.ts
 
 
-#: How a run looks that goes like this, and which promises it breaks.
+#: What a run with this fault looks like, and which promises it breaks.
 CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
     "somebody may never answer": (a_silent_run, set()),
     "a third reminder is one too many": (

@@ -52,7 +52,7 @@ _REFUSED_SHARE: Final = 0.003
 _HOPELESS: Final = 700.0
 #: The same for a worker that is broken on purpose: longer than any report is held back.
 _FOUND_OUT: Final = 200.0
-#: The peace at the end, in which what was posted twice or comes late shows: longer than any lease.
+#: The quiet time at the end, in which late or repeated posts show: longer than any lease.
 _AFTERMATH: Final = 100.0
 
 
@@ -190,7 +190,7 @@ class Trial:
             await self._killing.run(workers)
 
     async def _leave_in_peace(self, workers: Sequence[Lives]) -> None:
-        """Let workers that nothing happens to finish everything; then end them as systemd would."""
+        """Have undisturbed workers finish everything; then end them as systemd would."""
         await self._rage(raging=False)
         self._slack.installation.history_lag = timedelta(0)
         self._slack.installation.quirks = Quirks()

@@ -68,7 +68,7 @@ class AskingHarness:
         await self.service.receive(requests or [a_request()])
 
     async def ask(self, *, seconds: float = 3600, **script: Any) -> Question:
-        """Accept a request, let Slack do as the script says, and time pass; return the question."""
+        """Accept a request, with Slack as scripted, and advance the clock; return the question."""
         for name, ends in script.items():
             setattr(self.messenger, name, ends)
         await self.accept()
@@ -76,7 +76,7 @@ class AskingHarness:
         return await self.question()
 
     async def work(self, *, seconds: float = 0) -> None:
-        """Let so much time pass, and ask whatever falls due."""
+        """Advance the clock by this much, and ask whatever falls due."""
         end = self.clock() + timedelta(seconds=seconds)
         while True:
             await self._ask_all_that_is_due()

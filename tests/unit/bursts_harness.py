@@ -47,7 +47,7 @@ class BurstsHarness:
             self.clock.advance(seconds=0.001)
 
     async def work(self, *, seconds: float = 0) -> None:
-        """Let so much time pass, and do whatever falls due."""
+        """Advance the clock by this much, and do whatever falls due."""
         end = self.clock() + timedelta(seconds=seconds)
         while True:
             await self._do_all_that_is_due()
@@ -104,7 +104,7 @@ class BurstsHarness:
         return burst
 
     def asked(self) -> list[str]:
-        """Who stands open in Slack, as far as the store knows: asked, without choice or outcome."""
+        """The questions open in Slack, as far as the store knows: asked, without choice or outcome."""
         rows = self.store.questions.values()
         open_ones = [each for each in rows if each.state in (State.ASKED, State.POSTING)]
         return sorted(each.identifier for each in open_ones if not each.said and not each.standing)

@@ -46,7 +46,7 @@ class Scene:
         self.restart()
 
     def restart(self, policy: Policy | None = None) -> None:
-        """Let the next process begin, with nothing but the store."""
+        """Start the next process, with nothing but the store."""
         self.policy = policy or self.policy
         parts = wired(
             self.store,
@@ -99,7 +99,7 @@ class Scene:
         return await self.service.answer(click)
 
     async def pass_time(self, seconds: float) -> None:
-        """Let time pass, and end what runs out."""
+        """Advance the clock, and end what has expired."""
         until = self.clock() + timedelta(seconds=seconds)
         while self.clock() < until:
             for question in await self.store.overdue(self.clock(), limit=10):
@@ -130,7 +130,7 @@ class Scene:
         return [event.kind.value for event in trail.events]
 
     async def say_yes(self, deed: Verdict, after: int) -> None:
-        """Ask, press *yes*, and let what happens on the device happen."""
+        """Ask, press *yes*, and do this on the device."""
         assert self.factor
         self.factor.deeds.append((deed, after))
         await self.ask()

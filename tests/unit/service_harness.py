@@ -84,7 +84,7 @@ class ServiceHarness:
                 await self.service.work_on(question, work)
 
     async def pass_time(self, *, until: datetime) -> None:
-        """Let time pass, and do whatever falls due at its moment."""
+        """Advance the clock, and do whatever falls due at its moment."""
         await self.work()
         while (moment := await self.store.next_due(self.clock())) and moment <= until:
             self.clock.now = moment

@@ -363,7 +363,7 @@ async def test_a_look_that_ends_after_another_has_claimed_again_is_none(harness:
 
 
 async def two_in_doubt(harness: AskingHarness) -> tuple[Asker, Asker]:
-    """Let the reply to a post be lost; return the worker that posted, and another on the same store."""
+    """Lose the reply to a post; return the worker that posted, and another on the same store."""
     await harness.ask(post_ends=[LOST], seconds=0)
     first = harness.asker
     harness.restart()
@@ -371,7 +371,7 @@ async def two_in_doubt(harness: AskingHarness) -> tuple[Asker, Asker]:
 
 
 async def ask_at(harness: AskingHarness, asker: Asker, *moments: float) -> Question:
-    """Let a worker take a step at each of these seconds; return the row as it was before the last."""
+    """Have a worker take a step at each of these seconds; return the row as it was before the last."""
     for seconds in moments:
         harness.clock.now = NOON + seconds * SECOND
         row = await harness.question()

@@ -1,4 +1,4 @@
-"""A flood for one person: so many questions stand open at a time, and the others wait their turn."""
+"""A flood for one person: a limited number of questions are open at a time, and the others wait."""
 
 from __future__ import annotations
 

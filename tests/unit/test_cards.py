@@ -41,7 +41,7 @@ def harness() -> ServiceHarness:
 
 
 async def carded(harness: ServiceHarness, choice: Choice = Choice.NO) -> Question:
-    """Answer, and let the card be posted a moment later; return the question."""
+    """Answer, and have the card posted a moment later; return the question."""
     await harness.answer(choice)
     harness.clock.now = LATER
     await harness.work()

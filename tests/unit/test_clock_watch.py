@@ -22,7 +22,7 @@ class Watched:
         self.jumps += 1
 
     def look(self, *, after: timedelta = timedelta(seconds=1)) -> int:
-        """Let time pass, and look; return how often somebody was woken."""
+        """Advance the clock, and look; return how often somebody was woken."""
         self.machine.passed += after.total_seconds()
         self.jumps = 0
         self.watch.look()

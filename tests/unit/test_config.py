@@ -1,4 +1,4 @@
-"""Settings: read once, checked at once, wherever a token comes from."""
+"""Settings: read once, checked together, wherever a token comes from."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_what_stands_in_the_file_in_vain_is_named_in_one_warning(tmp_path: Path)
 
     (warning,) = settings.warnings
     assert warning == (
-        f"ignored in {tmp_path / '.env'}, because nothing reads them there:"
+        f"unknown settings in {tmp_path / '.env'}, which are ignored:"
         " LOG_LEVLE (did you mean LOG_LEVEL?), HTTPS_PROXY;"
         " remove them, or install the release that knows them"
     )
@@ -216,7 +216,7 @@ def test_a_secret_that_others_may_read_is_a_warning(tmp_path: Path, secret: str,
     (warning,) = load(tmp_path).warnings
 
     changed = " and changed" if mode == 0o660 else ""
-    what = f"holds tokens or keys and can be read{changed} by other users than its owner"
+    what = f"holds tokens or keys and can be read{changed} by users other than its owner"
     assert f"{path} {what} (mode {mode:04o})" in warning
     assert warning.endswith(f"; restrict it to its owner: chmod 600 {path}")
     assert secret.partition("=")[2] not in warning
@@ -227,7 +227,7 @@ def test_settings_that_others_may_change_are_a_warning_even_without_a_secret(tmp
 
     (warning,) = load(tmp_path).warnings
 
-    assert "can be changed by other users" in warning
+    assert "can be changed by users other than its owner" in warning
 
 
 def env_file(folder: Path, text: str, mode: int) -> Path:

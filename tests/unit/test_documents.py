@@ -1,4 +1,4 @@
-"""The documents hold together: links lead somewhere, the README is short, tables say what the code says."""
+"""The documents are consistent: links lead somewhere, the README is short, tables agree with the code."""
 
 from __future__ import annotations
 

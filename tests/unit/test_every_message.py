@@ -162,7 +162,7 @@ def burst_about(question: Question) -> Places:
 
 
 def inquiry_about(question: Question) -> Inquiry:
-    """Return what somebody asks back whose words and name are those of the hostile person."""
+    """Return a follow-up question with the words and the name of the hostile person."""
     return Inquiry(
         identifier=question.identifier,
         number=1,

@@ -1,4 +1,4 @@
-"""What is asked back is posted once: it is claimed before, and looked up when in doubt."""
+"""A follow-up question is posted once: it is claimed before, and looked up when in doubt."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Scene(ServiceHarness):
         return inquiry
 
     async def let_pass(self, *, seconds: float) -> None:
-        """Let time pass, and go on with whatever falls due."""
+        """Advance the clock, and continue with whatever falls due."""
         end = self.clock() + timedelta(seconds=seconds)
         while True:
             for _ in range(5):

@@ -1,4 +1,4 @@
-"""What may be asked back, and who may reply: what each of both does, and what it leaves alone."""
+"""Follow-up questions and replies: who may ask and reply, what each changes, and what it leaves alone."""
 
 from __future__ import annotations
 

@@ -38,14 +38,14 @@ class LookUpHarness:
         self.clock = SteppedClock()
         self.messenger = ScriptedMessenger(clock=self.clock)
         self.looker = LookUps(self.messenger, clock=self.clock, delays=delays or LookUpDelays())
-        self.looks_at = self.looker.doubt(CLAIMED)
+        self.looks_at = self.looker.mark_in_doubt(CLAIMED)
 
     async def look_after(self, seconds: float) -> MessageRef | LookUpResult:
         self.clock.advance(seconds=seconds)
         return await self.looker.look(CLAIMED)
 
     async def look_in_vain(self, seconds: float, times: int = 1) -> list[TransientError]:
-        """Look so many times; return what came of it."""
+        """Look this many times; return the result."""
         errors = []
         for _ in range(times):
             with pytest.raises(TransientError) as caught:
@@ -168,7 +168,7 @@ async def test_a_new_doubt_begins_a_new_look(harness: LookUpHarness) -> None:
     harness.messenger.look_ends = [SECOND_PAGE, TransientError("429"), None]
     await harness.look_in_vain(5)
 
-    harness.looker.doubt(CLAIMED)
+    harness.looker.mark_in_doubt(CLAIMED)
 
     assert await harness.look_after(5) is LookUpResult.NOT_FOUND_YET
     assert harness.messenger.bookmarks == [None, SECOND_PAGE, None]

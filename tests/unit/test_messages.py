@@ -1,4 +1,4 @@
-"""What a person is shown: the question, what became of it, a reminder, a notice, and their Home."""
+"""What a person is shown: the question, its outcome, a reminder, a notice, and their Home."""
 
 from __future__ import annotations
 

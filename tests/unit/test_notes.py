@@ -1,4 +1,4 @@
-"""Notes: what a person writes about their answer, and what becomes of it."""
+"""Notes: what a person writes about their answer, and where that goes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from bot.sandbox.fake_slack.limits import problems_of_view
 from bot.slack.render.modals import errors_at, note_view
 from bot.slack.render.question import question_message
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
-from bot.triage.free_values import unpad
 from bot.triage.model import Choice, Note, Question
 from bot.triage.outcomes import Outcome
+from bot.triage.padding import unpad
 from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
 
 ALWAYS = AlertPolicies(

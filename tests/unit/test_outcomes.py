@@ -31,9 +31,9 @@ from bot.slack.render.question import question_message
 from bot.sqs.wire import write_report
 from bot.triage import outcomes
 from bot.triage.answer_rules import answer_question
-from bot.triage.free_values import pad_reason
 from bot.triage.model import Answer, Choice, MessageRef, OutboxRow, Question
 from bot.triage.outcomes import ENDINGS, OUTCOMES, PROFILES, TEXTS, Outcome, Profile, Reason
+from bot.triage.padding import pad_reason
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on
 from bot.triage.statistics import Tally

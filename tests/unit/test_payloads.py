@@ -1,4 +1,4 @@
-"""What comes in from Slack is read with suspicion: what is not understood is nothing, and never an error."""
+"""Payloads from Slack are not trusted: one that cannot be read is None, never an error."""
 
 from __future__ import annotations
 

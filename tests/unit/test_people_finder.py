@@ -194,7 +194,7 @@ def row(name: str, label: str = "flood", *, minute: int = 0, wanted: str = "") -
 
 
 def filled(limit: int | None = None, *, first: bool = False, **counts: int) -> LookUpQueue:
-    """Return a queue in which so many wait of each label."""
+    """Return a queue in which this many questions of each label wait."""
     queue = LookUpQueue(**({"limit": limit} if limit else {}))
     for label, count in counts.items():
         fill(queue, label, count, first=first)

@@ -1,4 +1,4 @@
-"""What alerts' policies say, and the working hours in which people's clocks run, held against a walk."""
+"""The policies of alerts, and working hours, compared with a walk from minute to minute."""
 
 from __future__ import annotations
 

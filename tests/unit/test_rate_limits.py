@@ -293,7 +293,7 @@ LATENCY = (0.05, 0.35)
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """What a workspace takes: so many messages in any so many seconds."""
+    """A workspace's limit: this many messages in any interval of that length."""
 
     messages: int
     seconds: float
@@ -357,7 +357,7 @@ class LimitedSlack:
 
 
 def flood(requests: int, limit: Limit, *, workers: int) -> Course:
-    """Ask so many people, each worker an equal share of them, which nobody else has; return how that went."""
+    """Ask this many people, an equal share of them by each worker; return how that went."""
 
     async def scenario(clock: Clock) -> Course:
         slack = LimitedSlack(limit, Random(2026))

@@ -197,7 +197,7 @@ CONFIG = CHECKOUT / "config"
 DASHBOARD: dict[str, Any] = json.loads((CONFIG / "grafana-dashboard.json").read_text(encoding="utf-8"))
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 
-#: What the metrics of a kind are called in queries, beside their own name.
+#: What the metrics of a kind are called in queries, besides their own name.
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "info": ("_info",)}
 
 

@@ -45,7 +45,7 @@ def team_of(policy: Policy) -> ServiceHarness:
 
 
 async def carded(harness: ServiceHarness) -> Question:
-    """Have a question answered with *no*, and its card posted."""
+    """Answer a question with *no*, and post its card."""
     await harness.answer(Choice.NO)
     harness.clock.now = LATER
     await harness.work()
@@ -53,7 +53,7 @@ async def carded(harness: ServiceHarness) -> Question:
 
 
 async def take(harness: ServiceHarness) -> Question:
-    """Have Radia take the alert of a card that is there."""
+    """Take the alert of an existing card as Radia."""
     taken = await harness.responders.take(on_card(await carded(harness)))
     assert isinstance(taken, Question)
     return taken

@@ -29,7 +29,7 @@ from bot.triage.model import (
 )
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
-from bot.triage.ports import Fate
+from bot.triage.ports import SendDecision
 
 HOUR = timedelta(hours=1)
 RESTORED = NOON + 3 * HOUR
@@ -477,18 +477,18 @@ def test_the_window_begins_before_the_backups_last_commit(
 @pytest.mark.parametrize(
     ("shown", "fate", "told"),
     [
-        (replace(NO, reports=2), Fate.DROP, [(0, "yes", False), (2, "no", False)]),
-        (YES, Fate.SEND, [(0, "yes", False)]),
-        (None, Fate.DROP, [(0, "yes", False), (100, "yes", True)]),
+        (replace(NO, reports=2), SendDecision.DROP, [(0, "yes", False), (2, "no", False)]),
+        (YES, SendDecision.SEND, [(0, "yes", False)]),
+        (None, SendDecision.DROP, [(0, "yes", False), (100, "yes", True)]),
     ],
 )
 async def test_a_report_of_the_backup_is_not_sent_over_a_harsher_one(
-    harness: Restored, shown: Shown | None, fate: Fate, told: list[tuple[int, str, bool]]
+    harness: Restored, shown: Shown | None, fate: SendDecision, told: list[tuple[int, str, bool]]
 ) -> None:
     await harness.restore_open(shown, choice=Choice.YES)
     [waiting] = await harness.reports()
     restores = harness.restores
-    assert await restores.judge_report(read_report, waiting) is Fate.WAIT
+    assert await restores.judge_report(read_report, waiting) is SendDecision.WAIT
 
     harness.clock.now = SETTLED
 
@@ -503,7 +503,7 @@ async def test_a_report_of_the_backup_goes_before_what_was_said_since_the_restor
 
     fates = [await harness.restores.judge_report(read_report, row) for row in await harness.reports()]
 
-    assert fates == [Fate.SEND, Fate.SEND]
+    assert fates == [SendDecision.SEND, SendDecision.SEND]
     assert await harness.told() == [(0, "yes", False), (1, "no", False)]
 
 
@@ -514,7 +514,7 @@ async def test_of_reports_that_all_waited_in_the_backup_only_the_harshest_is_sen
 
     fates = [await harness.restores.judge_report(read_report, row) for row in await harness.reports()]
 
-    assert fates[:2] == [Fate.DROP, Fate.SEND]
+    assert fates[:2] == [SendDecision.DROP, SendDecision.SEND]
 
 
 async def test_what_is_reported_after_the_restore_is_sent(harness: Restored) -> None:
@@ -524,7 +524,7 @@ async def test_what_is_reported_after_the_restore_is_sent(harness: Restored) -> 
     assert isinstance(await harness.service.answer(click), Question)
     [row] = await harness.reports()
 
-    assert await harness.restores.judge_report(read_report, row) is Fate.SEND
+    assert await harness.restores.judge_report(read_report, row) is SendDecision.SEND
 
 
 async def test_questions_that_waited_for_the_history_are_asked_one_after_another(harness: Restored) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import bot
 from bot.slack.render.rich_text import as_text, date, fill, link, literal
 from bot.slack.render.text import LINE_MAX, escape, shorten, to_line
-from bot.triage.foreign_text import MARKS_MAX, READ_MAX, clean
+from bot.triage.untrusted_text import MARKS_MAX, READ_MAX, clean
 
 MARK = "… (shortened)"
 EMPTY = "(no text)"
@@ -173,7 +173,7 @@ def test_nothing_else_normalises() -> None:
         path.name: path.read_text(encoding="utf-8") for path in Path(bot.__file__).parent.rglob("*.py")
     }
 
-    assert [name for name, source in sources.items() if ".normalize(" in source] == ["foreign_text.py"]
+    assert [name for name, source in sources.items() if ".normalize(" in source] == ["untrusted_text.py"]
 
 
 @given(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from given_settings import COMPLETE, QUEUES, load, problems
 
-from bot.settings.settings import Purpose, settle_environment
+from bot.settings.settings import Purpose, prepare_environment
 from bot.slack.client import proxy_for
 
 #: What is wrong for each variable.
@@ -177,14 +177,14 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_slack_is_called_through_a_proxy_in_any_form(tmp_path: Path, name: str, text: str, url: str) -> None:
-    settle_environment(load(tmp_path, **{name: text}))
+    prepare_environment(load(tmp_path, **{name: text}))
 
     assert proxy_for(SLACK) == url
 
 
 @pytest.mark.usefixtures("_no_proxies")
 def test_a_proxy_for_https_alone_wins_over_that_for_all(tmp_path: Path) -> None:
-    settle_environment(load(tmp_path, ALL_PROXY="all:1", HTTPS_PROXY="secure:2", HTTP_PROXY="plain:3"))
+    prepare_environment(load(tmp_path, ALL_PROXY="all:1", HTTPS_PROXY="secure:2", HTTP_PROXY="plain:3"))
 
     assert proxy_for(SLACK) == "http://secure:2"
     assert proxy_for("http://127.0.0.1:8080/api/") == "http://plain:3"
@@ -193,7 +193,7 @@ def test_a_proxy_for_https_alone_wins_over_that_for_all(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_no_proxies")
 def test_the_proxy_for_all_leaves_plain_http_alone(tmp_path: Path) -> None:
     """An instance's metadata service is asked by plain http, and no proxy leads there."""
-    settle_environment(load(tmp_path, ALL_PROXY="all:1"))
+    prepare_environment(load(tmp_path, ALL_PROXY="all:1"))
 
     assert proxy_for("http://169.254.169.254/") is None
 

@@ -1,4 +1,4 @@
-"""`verify`: whatever is changed, removed, moved or slipped into an export is found, and named."""
+"""`verify`: whatever is changed, removed, moved or inserted in an export is found, and named."""
 
 from __future__ import annotations
 
@@ -181,8 +181,8 @@ def forged(lines: list[bytes], kind: str, **changes: Any) -> list[bytes]:
         ("alert", {"reports": 2}, "alert 'alert-0' has 1 reports here, and had 2"),
         ("export", {"since": None}, "line 1 is changed"),
         ("export", {"format": 2}, "line 1 does not belong here: it begins an export of format 2"),
-        ("event", {"line": "rumour"}, "line 7 is not as it was written"),
-        ("report", {"triagebot": None}, "line 8 is not as it was written"),
+        ("event", {"line": "rumour"}, "line 7 is damaged or was changed"),
+        ("report", {"triagebot": None}, "line 8 is damaged or was changed"),
     ],
 )
 def test_what_was_forged_is_named(kind: str, changes: dict[str, Any], said: str) -> None:
@@ -191,6 +191,12 @@ def test_what_was_forged_is_named(kind: str, changes: dict[str, Any], said: str)
     faults = verify_export(forged(lines, kind, **changes)).faults
 
     assert any(fault.startswith(said) for fault in faults), faults
+
+
+def test_a_file_that_is_no_export_is_called_that_once() -> None:
+    faults = verify_export([b"root:x:0:0\n", b"daemon:x:1:1\n", b"{}\n"], {"0" * 64}).faults
+
+    assert faults == ["this is not an export: no line is one that `triage-bot export` writes"]
 
 
 @pytest.mark.parametrize("lines", [[], [b""], [b"\xff\n"], [b"[]\n"]])

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from bot.sandbox.mozdef import TRIGGER_WORDS, Fate, judge
 from bot.slack.render.text import to_line
 from bot.sqs.wire import decode_request, read_report, write_report
-from bot.triage.free_values import pad, unpad
 from bot.triage.model import Choice, Confidence, InvalidBody, Report, TriageRequest
 from bot.triage.outcomes import Outcome
+from bot.triage.padding import pad, unpad
 
 FIELDS: dict[str, Any] = {
     "identifier": "9Zo02m4B7gIfixq3c4Xh",

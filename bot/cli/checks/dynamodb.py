@@ -93,11 +93,11 @@ async def _check_permissions(table: Table) -> Finding:
 async def _check_past(table: Table, described: Mapping[str, Any]) -> Sequence[Finding]:
     """Report rows of another table, or of a backup, on which no worker starts; nothing if there are none."""
     try:
-        doubt = await TablePast(table, TableIdentity.of(described)).find_doubt()
+        mismatch = await TablePast(table, TableIdentity.of(described)).find_mismatch()
     except StoreError:
         return []  # reported with the permissions
     remedy = "stop all workers, and start one with `triage-bot run --restored`: see docs/operate.md"
-    return [Finding.failed(PAST, f"{table.shown} is not what it was: {doubt}", remedy)] if doubt else []
+    return [Finding.failed(PAST, f"{table.shown} is not what it was: {mismatch}", remedy)] if mismatch else []
 
 
 async def _check_unfinished_copy(table: Table) -> Sequence[Finding]:

@@ -19,7 +19,7 @@ NAME_SERVERS = "name servers"
 #: AWS rejects a signature whose time is off by this much or more.
 REFUSED_FROM = timedelta(minutes=5)
 
-#: From here on, the log and the ages that `list` shows mislead. The worker itself goes by the services' time.
+#: From here on, the log and the ages that `list` shows mislead. The worker itself uses the services' time.
 WARNED_FROM = timedelta(seconds=30)
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -65,7 +65,7 @@ def check_clock(server: str, date: str, now: datetime) -> list[Finding]:
 def check_credentials(credentials: Credentials) -> Finding:
     """Judge the credentials in the folder. Unreadable files are among the settings' problems already."""
     if credentials.folder is None:
-        how = "as root, with the settings in /etc/triage-bot.env, the service's are checked"
+        how = "to check the service's, run as root with the settings in /etc/triage-bot.env"
         return Finding.ok(CREDENTIALS, f"none here; {how}")
     if credentials.unused:
         detail = f"ignored, because also set elsewhere: {', '.join(credentials.unused)}"

@@ -32,7 +32,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         detail, _, remedy = warning.rpartition("; ")
         yield Finding.warning(SETTINGS, detail, remedy)
     if settings.problems:
-        yield Finding.failed(SETTINGS, f"not complete and valid, from {settings.source}", "see above")
+        yield Finding.failed(SETTINGS, f"incomplete or invalid, from {settings.source}", "see above")
     else:
         yield Finding.ok(SETTINGS, f"complete and valid, from {settings.source}")
 

@@ -117,11 +117,6 @@ def _no_folder_finding(folder: Path) -> Finding:
     return Finding.warning(SUBJECT, detail, remedy)
 
 
-def _doubt_finding(path: Path, doubt: str) -> Finding:
-    detail, _, remedy = refusal_of(path, doubt).rpartition("; ")
-    return Finding.failed(SUBJECT, detail, remedy)
-
-
 def _judge_file(path: Path, *, deep: bool) -> Finding:
     try:
         found = inspect_file(path, tables=() if deep else CHECKED_TABLES, always=True)
@@ -133,8 +128,8 @@ def _judge_file(path: Path, *, deep: bool) -> Finding:
         return _finding_of(foreign_log_refusal(path))
     if found.corruption:
         return _corrupt_finding(path, found.corruption)
-    if found.doubt:
-        return _finding_of(refusal_of(path, found.doubt))
+    if found.mismatch:
+        return _finding_of(refusal_of(path, found.mismatch))
     return Finding.ok(SUBJECT, f"{path}{_describe(path, found.version, deep=deep)}")
 
 

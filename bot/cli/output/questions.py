@@ -197,10 +197,10 @@ def _notes_section(view: View) -> Iterator[str]:
 
 
 def _ask_back_section(view: View) -> Iterator[str]:
-    """Yield what the security team asked the person back, each with its replies."""
+    """Yield the security team's follow-up questions, each with its replies."""
     asked = view.get("askedBack") or []
     if asked:
-        yield "Asked back"
+        yield "Follow-up questions"
     for inquiry in asked:
         who = f"{inquiry['byName']} ({inquiry['by']})" if inquiry["byName"] else inquiry["by"]
         fate = inquiry["delivery"] + (f" ({inquiry['reason']})" if inquiry["reason"] else "")

@@ -22,7 +22,7 @@ def split_replay(views: Sequence[View]) -> tuple[list[View], list[View]]:
 def render_replay(views: Sequence[View], *, width: int | None = None) -> str:
     """Return how many reports go out again, a line for each, and how many do not; to fit `width` columns."""
     again, left_out = split_replay(views)
-    lines = [*_describe_reports(again, width)] if again else ["There is no report to send again."]
+    lines = [*_describe_reports(again, width)] if again else ["There are no reports to send again."]
     if left_out:
         verb = "is" if len(left_out) == 1 else "are"
         notes = f"{pluralize(len(left_out), 'note')} that {'was' if verb == 'is' else 'were'} sent already"

@@ -43,8 +43,8 @@ function titleOf(receipt) {
   if (receipt.queue === "dead-letter") return "The bot rejected a request";
   if (!receipt.kept) return "MozDef discards this";
   if (receipt.status) return receipt.label || receipt.response;
-  if (receipt.question) return "The security team asks back";
-  if (receipt.inReplyTo !== undefined && receipt.inReplyTo !== null) return receipt.comment ? "They replied" : "Not asked back";
+  if (receipt.question) return "The security team asks a question";
+  if (receipt.inReplyTo !== undefined && receipt.inReplyTo !== null) return receipt.comment ? "They replied" : "The question could not be asked";
   if (receipt.comment) return "They added a note";
   return receipt.retracted ? "They changed their mind" : receipt.label || "A note";
 }

@@ -34,7 +34,7 @@ LONG_MAX = 11
 
 
 def line_message(line: Question, wording: Wording) -> dict[str, Any]:
-    """Return `text`, `blocks` and `metadata` of the line that more questions wait."""
+    """Return `text`, `blocks` and `metadata` of the line about waiting questions."""
     words = fill(wording["burst"]["line"])
     return {
         "text": as_text(words),

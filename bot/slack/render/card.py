@@ -41,7 +41,7 @@ _ASSIGNED = {
     AssignmentKind.RELEASED: "released_line",
 }
 
-#: Characters of each quote: a card is to be read at a glance.
+#: Characters of each quote: a card must be readable at a glance.
 QUOTE_MAX = 1500
 
 #: Characters of a note: all that a person can write.
@@ -114,7 +114,7 @@ def thread_line(
 
 
 def _ask_back_line(question: Question, event: Report, wording: Wording, links: CardLinks) -> dict[str, Any]:
-    """Return the line about what was asked back, about a reply, or about a question that was never put."""
+    """Return the line about an inquiry, about a reply, or about an inquiry that could not be asked."""
     words, said = wording["card"], _quote_note(event.comment, wording)
     if event.inquiry:
         who = links.profile(event.inquiry.slack_id, event.inquiry.slack_name)

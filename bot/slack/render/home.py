@@ -37,7 +37,7 @@ OPEN_MAX = 8
 ANSWERED_MAX = 11
 TAKEN_MAX = 8
 
-#: Characters of a summary, and of facts, on the Home: it is to be read at a glance.
+#: Characters of a summary, and of facts, on the Home: it must be readable at a glance.
 QUOTE_MAX = 500
 
 

@@ -1,4 +1,4 @@
-"""What the security team asks back: the message to the person, and the window for their reply. Pure."""
+"""Follow-up questions of the security team: the message to the person, the window for their reply. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: What the window for a reply is called in payloads.
 REPLY_VIEW = "reply"
 
-#: What the window in which somebody asks back is called in payloads.
+#: What the window for a follow-up question is called in payloads.
 ASK_BACK_VIEW = "ask-back"
 
 
@@ -55,7 +55,7 @@ def inquiry_message(
 
 
 def ask_back_view(click: CardClick, wording: Wording) -> dict[str, Any]:
-    """Return the modal in which somebody asks back; it remembers the card that opened it."""
+    """Return the modal for a follow-up question; it remembers the card that opened it."""
     return text_view(ASK_BACK_VIEW, card_metadata(click), wording["ask_back"], length_max=INQUIRY_LENGTH_MAX)
 
 

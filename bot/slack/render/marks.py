@@ -25,10 +25,10 @@ ACTION_PREFIX = "answer-"
 #: Marks a question's message, so that it can be recognised.
 QUESTION_EVENT = "triage_question"
 
-#: Marks a message with which the security team asks back, and its button.
+#: Marks the message of a follow-up question, and its button.
 INQUIRY_EVENT = "triage_inquiry"
 REPLY_ACTION = "reply"
-#: Marks the line that more questions wait, likewise.
+#: Marks the line about waiting questions.
 LINE_EVENT = "triage_line"
 
 #: What the id of the block starts with that says what the message shows.
@@ -69,7 +69,7 @@ def is_inquiry(message: Mapping[str, Any], ref: str) -> bool:
 
 
 def line_metadata(line: Question) -> dict[str, Any]:
-    """Return the metadata of the line that more questions wait."""
+    """Return the metadata of the line about waiting questions."""
     return {"event_type": LINE_EVENT, "event_payload": {"ref": line.ref}}
 
 
@@ -93,7 +93,7 @@ def shown_id(question: Question) -> str:
 
 
 def is_question(message: Mapping[str, Any], ref: str) -> bool:
-    """Whether a message of the history is the question, or the line that more wait, with this ref."""
+    """Whether a message of the history is the question, or the line about waiting ones, with this ref."""
     metadata = message.get("metadata")
     is_line = isinstance(metadata, dict) and metadata.get("event_type") == LINE_EVENT
     return ref == (_payload(message).get("ref") if is_line else _read_ref(message))

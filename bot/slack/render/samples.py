@@ -74,7 +74,7 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """What Slack is to be asked about."""
+    """What Slack is asked to validate."""
 
     name: str
     kind: Literal["message", "view"]
@@ -127,7 +127,7 @@ def _draw(wording: Wording, alerts: AlertPolicies, labels: Sequence[str]) -> Ite
     message = inquiry_message(
         _asked_back(), replace(_asked(), ts="1764000000.000100"), wording, policy, workspace=_LINKS.workspace
     )
-    yield "what the security team asks back", "message", message
+    yield "the follow-up question", "message", message
     yield from _draw_views(wording, policy)
     yield from _draw_cards(wording, policy)
     yield from _draw_burst(wording, policy)
@@ -205,7 +205,7 @@ def _draw_burst(wording: Wording, policy: Policy) -> Iterator[_Drawn]:
     places = Places(
         person="U0123456789", slack_id="U0123456789", slack_name=_long(80), touched_at=_MOMENT, burst=listed
     )
-    yield "the line that more questions wait", "message", line_message(line_of(places), wording)
+    yield "the line about waiting questions", "message", line_message(line_of(places), wording)
     taken = replace(listed, taken_by="U0123456789", taken_name=_long(80), taken_at=_MOMENT)
     for each in (listed, taken, replace(listed, ended_at=_MOMENT)):
         card = burst_card(replace(places, burst=each), wording, policy, _LINKS)

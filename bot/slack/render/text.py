@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from bot.triage.foreign_text import clean
+from bot.triage.untrusted_text import clean
 
 #: Characters of what stands on one line: a label, an identifier, an address, a name. The longest that a
 #: request may have is 255.

@@ -14,10 +14,10 @@ from bot.store.dynamodb import schema
 from bot.store.dynamodb.items import QUESTION, key_of, questions_of, read_question
 from bot.store.dynamodb.leases import (
     PAGE,
+    IndexPlace,
     Key,
     LeasedRow,
     Leases,
-    Place,
     Schedule,
     is_stale,
     query_until,
@@ -52,7 +52,7 @@ class DueQuestions:
         self._moments = {work: Schedule[datetime]() for work in Work}
         self._deadlines = Deadlines(table)
 
-    def place(self, question: Question, now: datetime) -> Place | None:
+    def place(self, question: Question, now: datetime) -> IndexPlace | None:
         """Return a question's place in the index; None if it needs no work."""
         next_work = find_next_work(question, now)
         if next_work is None:
@@ -60,7 +60,7 @@ class DueQuestions:
         work, due_at = next_work
         return self._leases.place(work, (key_of(question), QUESTION), due_at, now)
 
-    def note_written(self, question: Question, place: Place | None, now: datetime) -> None:
+    def note_written(self, question: Question, place: IndexPlace | None, now: datetime) -> None:
         """Record that this worker has written a question at this place."""
         self.forget(question)
         if place is not None and place.is_leased:

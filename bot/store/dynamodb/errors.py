@@ -10,7 +10,7 @@ from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.errors import code_of, explain, needs_fixing, status_of
-from bot.aws.responses import NotAnAnswer
+from bot.aws.responses import NotFromAws
 
 CONDITION_FAILED = "ConditionalCheckFailed"
 
@@ -23,7 +23,7 @@ _TRANSIENT = frozenset(
     " TransactionInProgressException".split()
 )
 #: No connection, no reply, half of one, or one that is not AWS's.
-_UNREACHED = (aws.HTTPClientError, aws.ConnectionError, NotAnAnswer)
+_UNREACHED = (aws.HTTPClientError, aws.ConnectionError, NotFromAws)
 
 #: The permissions that the worker needs on a customer-managed key (DynamoDB, Encryption at rest).
 RIGHTS_WITH_KEY = "kms:Decrypt, kms:Encrypt, kms:ReEncrypt*, kms:GenerateDataKey* and kms:DescribeKey"

@@ -225,7 +225,7 @@ def _read_entry(item: Item) -> IndexEntry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class IndexPlace:
     """A row's place in the index `due`, and whether its writer has the lease until that moment."""
 
     hint: IndexEntry
@@ -260,12 +260,12 @@ class Leases(Generic[Row]):
             word: DueIndex(table, word, is_leased=self._is_leased, random=random) for word in words
         }
 
-    def place(self, word: str, key: Key, due_at: datetime, now: datetime) -> Place:
+    def place(self, word: str, key: Key, due_at: datetime, now: datetime) -> IndexPlace:
         """Return the place in the index of a row due at `due_at`."""
         is_leased = due_at <= now + SOON and (self.held.room > 0 or self._is_leased(key))
         moment = max(due_at, now) + LEASE if is_leased else due_at
         hint = IndexEntry(key=key, partition=schema.in_shard(word, key[0]), moment=moment)
-        return Place(hint=hint, is_leased=is_leased, ends=self._clock.boottime() + (moment - now))
+        return IndexPlace(hint=hint, is_leased=is_leased, ends=self._clock.boottime() + (moment - now))
 
     def release_lapsed(self, now: datetime) -> Sequence[Key]:
         """Drop the rows whose lease has expired and return their keys. They may be taken again."""

@@ -56,20 +56,20 @@ async def open_table(  # noqa: PLR0913 - as `bot.store.open_store`
             table,
             clock=access.clock,
             upkeep=TableOptions(keep=keep),
-            recognise=partial(recognise, table),
+            verify_identity=partial(verify_identity, table),
         )
         if read_only:
-            await _tell_doubt(table, described)
+            await _log_mismatch(table, described)
         elif restored or described:
             # Where DynamoDB does not answer, it is asked again before anything is polled.
-            store.is_known = restored or await recognise(table, described)
+            store.is_known = restored or await verify_identity(table, described)
     except BaseException:
         table.close()
         raise
     return store
 
 
-async def recognise(table: Table, described: Mapping[str, Any] | None = None) -> bool:
+async def verify_identity(table: Table, described: Mapping[str, Any] | None = None) -> bool:
     """Whether it is known that the table is what it was; false if DynamoDB does not answer.
 
     `StoreUnusable` if it is another one; `StartRefused` as in `require_usable`, which is called unless the
@@ -82,11 +82,11 @@ async def recognise(table: Table, described: Mapping[str, Any] | None = None) ->
     return False
 
 
-async def _tell_doubt(table: Table, described: Mapping[str, Any] | None) -> None:
+async def _log_mismatch(table: Table, described: Mapping[str, Any] | None) -> None:
     with contextlib.suppress(StoreError):
-        if described and (doubt := await TablePast(table, TableIdentity.of(described)).find_doubt()):
+        if described and (mismatch := await TablePast(table, TableIdentity.of(described)).find_mismatch()):
             log_event(
-                log.warning, "store.mismatched", "the table %s is not what it was: %s", table.shown, doubt
+                log.warning, "store.mismatched", "the table %s is not what it was: %s", table.shown, mismatch
             )
 
 

@@ -41,16 +41,16 @@ class TablePast:
         self._table = table
         self._identity = identity
 
-    async def find_doubt(self) -> str:
+    async def find_mismatch(self) -> str:
         """Say why the table is not what it was; "" if it is, or if no worker of this release has used it."""
         return self._judge(await self._table.get(_KEY))
 
     async def require_same(self) -> None:
         """Raise `StoreUnusable` if the table is not what it was. A new one is given its identity."""
         item = await self._table.get(_KEY)
-        if doubt := self._judge(item):
+        if mismatch := self._judge(item):
             raise StoreUnusable(
-                f"the table {self._table.shown} is not what it was: {doubt}. If it was recovered from a"
+                f"the table {self._table.shown} is not what it was: {mismatch}. If it was recovered from a"
                 " backup or copied, stop all other workers and start one with `triage-bot run --restored`: it"
                 " then looks in Slack before it asks"
             )

@@ -82,8 +82,8 @@ class PlaceItems:
             first=[str(each[items.IDENTIFIER]) for each in oldest],
         )
 
-    async def doubt_lines(self, now: datetime) -> bool:
-        """Let each line of a restored backup that was not posted yet be looked up first.
+    async def put_lines_in_doubt(self, now: datetime) -> bool:
+        """Mark each burst's line that a restored backup had not posted as in doubt: it is looked up first.
 
         False: another worker has changed one meanwhile.
         """

@@ -78,7 +78,7 @@ class DynamoStore(SideItems, PlaceItems):
         clock: Clock,
         upkeep: TableOptions | None = None,
         rng: random.Random | None = None,
-        recognise: Callable[[], Awaitable[bool]] | None = None,
+        verify_identity: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         rng, upkeep = rng or random.Random(), upkeep or TableOptions()
         super().__init__(table, Lifetime(keep=upkeep.keep, clock=clock))
@@ -91,19 +91,19 @@ class DynamoStore(SideItems, PlaceItems):
         self._look_interval = upkeep.look_interval.total_seconds()
         self._watch_task: asyncio.Task[None] | None = None
         self.on_found: Callable[[], None] = lambda: None
-        self.is_known = recognise is None  #: that the table is what it was
-        self._recognise = recognise
+        self.is_known = verify_identity is None  #: that the table is what it was
+        self._verify_identity = verify_identity
         self.head_trouble = ""
         self.written_at: datetime | None = None
 
     async def confirm(self) -> bool:
         """See `OpenStore`."""
-        if not self.is_known and self._recognise:
-            self.is_known = await self._recognise()
+        if not self.is_known and self._verify_identity:
+            self.is_known = await self._verify_identity()
         return self.is_known
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """See `OpenStore`. A table cannot be exchanged under a worker: its name and its ARN are one."""
+        """See `OpenStore`. A table cannot be replaced unnoticed: its name determines its ARN."""
         await stop.wait()
 
     async def close(self) -> None:
@@ -204,7 +204,7 @@ class DynamoStore(SideItems, PlaceItems):
             doubted = restore_rules.put_inquiry_in_doubt(inquiry, now)
             if doubted is not None and not await self.save_inquiry(doubted):
                 raise StoreError("another worker is using the restored table: stop it, then try again")
-        if not await self.doubt_lines(now):
+        if not await self.put_lines_in_doubt(now):
             raise StoreError("another worker is using the restored table: stop it, then try again")
         described = (await self._table.call("describe_table"))["Table"]
         await TablePast(self._table, TableIdentity.of(described)).restore(now)

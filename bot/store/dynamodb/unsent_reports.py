@@ -13,7 +13,7 @@ from random import Random
 
 from bot.clock import Clock
 from bot.store.dynamodb.items import UNSENT, report_from, report_key, reports_of
-from bot.store.dynamodb.leases import Key, LeasedRow, Leases, Place, Schedule
+from bot.store.dynamodb.leases import IndexPlace, Key, LeasedRow, Leases, Schedule
 from bot.store.dynamodb.schema import PARTITION, SORT
 from bot.store.dynamodb.table import Item, Table
 from bot.triage.asking_rules import row_key
@@ -35,11 +35,11 @@ class UnsentReports:
         self._leases: Leases[OutboxRow] = Leases(table, [UNSENT], _read_report, clock=clock, random=random)
         self._moments = Schedule[datetime]()  #: when each may be sent, as far as is known
 
-    def place(self, row: OutboxRow, now: datetime) -> Place:
+    def place(self, row: OutboxRow, now: datetime) -> IndexPlace:
         """Return the place in the index of a report that waits."""
         return self._leases.place(UNSENT, _key_of(row), row.due_at, now)
 
-    def note_written(self, row: OutboxRow, place: Place) -> None:
+    def note_written(self, row: OutboxRow, place: IndexPlace) -> None:
         """Record that this worker has written a report at this place."""
         if place.is_leased:
             self._keep(LeasedRow(row=row, hint=place.hint, ends=place.ends))

@@ -1,8 +1,8 @@
 """The head (`NAME.head`), a file next to the store's: which store that is, and how many commits it has had.
 
-A store cannot tell by itself that its file was lost, emptied, cut or replaced by an older copy. The head has
-two slots, written in turn, so that a torn write leaves the other intact. Each is one sector, which a disk
-writes whole.
+A store cannot tell by itself that its file was lost, emptied, truncated or replaced by an older copy. The
+head has two slots, written in turn, so that a torn write leaves the other intact. Each is one sector, which a
+disk writes whole.
 """
 
 from __future__ import annotations

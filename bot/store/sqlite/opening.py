@@ -16,7 +16,7 @@ from urllib.parse import quote
 from bot.clock import utc_now
 from bot.errors import StartRefused, StoreUnusable
 from bot.store.sqlite.head import Head, Note, Notes, head_path, log_path, read_notes
-from bot.store.sqlite.past import BACKUP, Past, PastRow, find_doubt, new_identity, read_past
+from bot.store.sqlite.past import BACKUP, Past, PastRow, find_mismatch, new_identity, read_past
 
 #: The schema that this release reads and writes (PRAGMA user_version).
 SCHEMA_VERSION = 6
@@ -120,9 +120,9 @@ class Inspection:
     has_foreign_log: bool = False  #: the log next to a backup is that of the store it was made from
 
     @property
-    def doubt(self) -> str:
+    def mismatch(self) -> str:
         """Why the store is not what it was; "" if it is."""
-        return find_doubt(self.past, self.notes, has_tables=bool(self.version))
+        return find_mismatch(self.past, self.notes, has_tables=bool(self.version))
 
 
 def open_file(
@@ -137,8 +137,8 @@ def open_file(
         if head := Head.open(head_path(path)):
             given_up.callback(head.close)
         found = inspect_file(path)
-        _require_sound(path, found, in_doubt=restored)
-        is_bound = not found.doubt
+        _require_sound(path, found, accept_mismatch=restored)
+        is_bound = not found.mismatch
         identity = new_identity()
         if found.notes and found.past is None and is_bound:
             identity = found.notes[0].identity  # of a creation that was interrupted
@@ -163,11 +163,11 @@ def open_file(
 
 
 def open_to_read(
-    path: Path, *, restored: bool = True, on_doubt: Callable[[str], None] = lambda _: None
+    path: Path, *, restored: bool = True, on_mismatch: Callable[[str], None] = lambda _: None
 ) -> sqlite3.Connection:
     """Open and lock a database for reading: SQLite refuses every write to it, and no schema is upgraded.
 
-    A store that is not what it was is refused unless `restored`; then `on_doubt` is told why.
+    A store that is not what it was is refused unless `restored`; then `on_mismatch` is told why.
     `StoreUnusable`, `StartRefused`: see `bot.store.open_store`; also `StoreUnusable` if it has no tables.
     Closing it merges a write-ahead log left by a crash into the file, as usual; no row changes by that. The
     files of a store that is not what it was stay as they are.
@@ -175,11 +175,11 @@ def open_to_read(
     _require_file(path, create=False)
     with _explaining(path):
         found = inspect_file(path)
-        _require_sound(path, found, in_doubt=restored and found.version > 0)
+        _require_sound(path, found, accept_mismatch=restored and found.version > 0)
         if not found.version:
             raise StoreUnusable(f"the store {path} is empty; name the file that the worker used")
-        if found.doubt:
-            on_doubt(found.doubt)
+        if found.mismatch:
+            on_mismatch(found.mismatch)
             return _connect_read_only(path)
         connection = _plain_connection(path)
         with _closed_on_error(connection):
@@ -194,7 +194,7 @@ def needs_upgrade(path: Path) -> bool:
     _require_file(path, create=False)
     with _explaining(path):
         found = inspect_file(path)
-        return 0 < found.version < SCHEMA_VERSION and not found.doubt
+        return 0 < found.version < SCHEMA_VERSION and not found.mismatch
 
 
 def inspect_file(path: Path, *, tables: Sequence[str] = CHECKED_TABLES, always: bool = False) -> Inspection:
@@ -227,11 +227,11 @@ def _is_replayed_into_backup(path: Path, past: PastRow) -> bool:
     return False
 
 
-def refusal_of(path: Path, doubt: str) -> str:
+def refusal_of(path: Path, mismatch: str) -> str:
     """Return the error for a store that is not what it was, with the remedy."""
-    if doubt == BACKUP:
-        return f"the store {path} is not what it was: {doubt}; {_WAY_ON}"
-    why = f"{doubt}. {_HARMLESS}".replace("NAME.head", head_path(path).name)
+    if mismatch == BACKUP:
+        return f"the store {path} is not what it was: {mismatch}; {_WAY_ON}"
+    why = f"{mismatch}. {_HARMLESS}".replace("NAME.head", head_path(path).name)
     return f"the store {path} is not what it was: {why}; put back what belongs together, or {_WAY_ON}"
 
 
@@ -252,13 +252,13 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _require_sound(path: Path, found: Inspection, *, in_doubt: bool) -> None:
+def _require_sound(path: Path, found: Inspection, *, accept_mismatch: bool) -> None:
     if found.has_foreign_log:
         raise StoreUnusable(foreign_log_refusal(path))
     if found.corruption:
         raise StoreUnusable(f"the store {path} is corrupt ({found.corruption}); restore a backup")
-    if found.doubt and not in_doubt:
-        raise StoreUnusable(refusal_of(path, found.doubt))
+    if found.mismatch and not accept_mismatch:
+        raise StoreUnusable(refusal_of(path, found.mismatch))
 
 
 def _plain_connection(address: Path | str) -> sqlite3.Connection:

@@ -67,7 +67,7 @@ def mark_as_backup(connection: sqlite3.Connection) -> None:
         connection.commit()
 
 
-def find_doubt(row: PastRow | None, notes: Notes, *, has_tables: bool) -> str:
+def find_mismatch(row: PastRow | None, notes: Notes, *, has_tables: bool) -> str:
     """Say why a store is not what it was; "" if it is, or if its creation or restore was interrupted.
 
     `row` is None where the store has no identity, or no tables at all.

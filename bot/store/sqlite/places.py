@@ -51,8 +51,8 @@ def write_places(connection: sqlite3.Connection, places: Places) -> bool:
     return connection.execute(statement, places_row(places)).rowcount == 1
 
 
-def doubt_lines(connection: sqlite3.Connection, now: datetime) -> None:
-    """Let each line of a restored backup that was not posted yet be looked up first."""
+def put_lines_in_doubt(connection: sqlite3.Connection, now: datetime) -> None:
+    """Mark each burst's line that a restored backup had not posted as in doubt: it is looked up first."""
     for row in connection.execute(sql.PLACES_WITH_BURST).fetchall():
         doubted = restore_rules.put_line_in_doubt(places_of(row), now)
         if doubted is not None:

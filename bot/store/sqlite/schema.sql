@@ -131,7 +131,7 @@ CREATE TABLE attempt (
 
 CREATE INDEX attempt_due ON attempt (due_at) WHERE due_at IS NOT NULL;
 
--- What the security team asks the person back about an alert. The replies are reports.
+-- Follow-up questions of the security team to the person about an alert. The replies are reports.
 CREATE TABLE inquiry (
     key            TEXT    NOT NULL,     -- the question it belongs to
     number         INTEGER NOT NULL,     -- from 1 on

@@ -40,7 +40,7 @@ from bot.store.sqlite.connection import Database
 from bot.store.sqlite.head import beside
 from bot.store.sqlite.opening import needs_upgrade, open_file, open_to_read, refusal_of
 from bot.store.sqlite.past import Past
-from bot.store.sqlite.places import PlaceTable, doubt_lines, write_places
+from bot.store.sqlite.places import PlaceTable, put_lines_in_doubt, write_places
 from bot.store.sqlite.trails import append_event, question_from, replay, trails_under
 from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
@@ -110,12 +110,12 @@ class SqliteStore(PlaceTable):
     async def open_to_read(cls, path: Path) -> Self:
         """Open the file for reading alone, also where it is not what it was; the log says so then."""
 
-        def tell(doubt: str) -> None:
-            log_event(log.warning, "store.mismatched", "%s", refusal_of(path, doubt))
+        def tell(mismatch: str) -> None:
+            log_event(log.warning, "store.mismatched", "%s", refusal_of(path, mismatch))
 
         if await asyncio.to_thread(needs_upgrade, path):
             return await cls.open(path, create=False)
-        connection = await asyncio.to_thread(open_to_read, path, on_doubt=tell)
+        connection = await asyncio.to_thread(open_to_read, path, on_mismatch=tell)
         connection.row_factory = sqlite3.Row
         return cls(Database(connection), path=path)
 
@@ -250,7 +250,7 @@ class SqliteStore(PlaceTable):
         def restore(connection: sqlite3.Connection) -> None:
             for each in (sql.KEEP_RESTORE, *sql.RESTORED):
                 connection.execute(each, values)
-            doubt_lines(connection, now)
+            put_lines_in_doubt(connection, now)
             if self._past:
                 self._past.restore(connection, now)
 

@@ -41,11 +41,11 @@ class AlertActions:
         return {name: make() for name, make in vars(module).items() if name.endswith("_alert")}
 
     def alert(self, alert: Dict[str, Any]) -> None:
-        """Let the actions have an alert, as the worker does with each that comes."""
+        """Pass an alert to the actions, as the worker does with each that comes."""
         self._set.run_plugins(alert)
 
     def forget_login(self) -> None:
-        """Let the last login to the person API be too old for every action."""
+        """Make the last login to the person API too old for every action."""
         for plugin in self._set.enabled_plugins:
             last = plugin["plugin_class"]._last_authenticated
             plugin["plugin_class"]._last_authenticated = last.replace(year=last.year - 1, day=1)

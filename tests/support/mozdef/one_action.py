@@ -68,7 +68,7 @@ class OneAction:
         return self._lines.kept
 
     def age_login(self, minutes: float) -> None:
-        """Let the last login to the person API, or the last try, be older by this."""
+        """Make the last login to the person API, or the last attempt, older by this."""
         self._action._last_authenticated -= timedelta(minutes=minutes)
 
 

@@ -10,7 +10,7 @@ from bot.clock import Clock, Machine
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.people import load_people_rules
-from bot.settings.settings import Purpose, load_settings, settle_environment
+from bot.settings.settings import Purpose, load_settings, prepare_environment
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, make_policy
 from bot.worker.lifecycle import run_worker
@@ -20,7 +20,7 @@ AHEAD = int(sys.argv[1])
 
 if __name__ == "__main__":
     settings = load_settings(Purpose.RUN)
-    settle_environment(settings)
+    prepare_environment(settings)
     configure_logging(settings.log_level, sys.stderr)
     folder = settings.config_dir
     policy = make_policy(settings, load_alert_policies(folder), load_people_rules(folder))

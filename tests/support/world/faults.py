@@ -65,7 +65,7 @@ async def _opened(request: web.Request, *messages: dict[str, Any]) -> web.WebSoc
 
 
 def busy(retry_after: str) -> Handshake:
-    """Refuse the handshake for so long, with HTTP 429."""
+    """Refuse the handshake for this long, with HTTP 429."""
 
     async def meet(_request: web.Request, _handler: Handler) -> web.StreamResponse:
         return web.Response(status=429, headers={"Retry-After": retry_after})
@@ -74,7 +74,7 @@ def busy(retry_after: str) -> Handshake:
 
 
 async def slow(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Take a fifth of a second over the handshake."""
+    """Take a fifth of a second for the handshake."""
     await asyncio.sleep(0.2)
     return await handler(request)
 
@@ -152,7 +152,7 @@ class Faults:
         self._limits[method] = retry_after
 
     def meet(self, *handshakes: Handshake) -> None:
-        """Let the next websockets meet this instead of Slack's own welcome, one each."""
+        """Give each of the next websockets one of these instead of Slack's own welcome."""
         self._handshakes.extend(handshakes)
 
     @property
@@ -181,7 +181,7 @@ class Faults:
 
     @web.middleware
     async def _pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Pass a request on, or do to it what was decided."""
+        """Pass a request on, or apply the fault that was drawn for it."""
         method = request.match_info.get("method", "")
         if request.path == "/link/" and self._handshakes:
             return await self._handshakes.pop(0)(request, handler)

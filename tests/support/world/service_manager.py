@@ -29,7 +29,7 @@ class ServiceManager:
             return list(self._told)
 
     def until_told(self, name: str, value: str, *, after: int = 0) -> dict[str, str]:
-        """Wait for a datagram, beyond the first so many, with this fact in it; return it."""
+        """Wait for a datagram with this fact in it, after the first few; return it."""
 
         def look() -> dict[str, str] | None:
             return next((facts for facts in self.told()[after:] if facts.get(name) == value), None)

@@ -70,7 +70,7 @@ class SlackSide:
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T], *, seconds: float = PATIENCE_SECONDS) -> T:
-        """Do something in Slack's thread, and return what comes of it."""
+        """Do something in Slack's thread, and return the result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     def do(self, work: Callable[[], T]) -> T:
@@ -112,12 +112,12 @@ class SlackSide:
         self.do(renew)
 
     def quirks(self, **quirks: Any) -> None:
-        """Let this Slack differ from the simplest one from now on: see `Quirks` of the stand-in."""
+        """Make this Slack differ from the simplest one from now on: see `Quirks` of the stand-in."""
         installation = self.stand_in.installation
         self.do(lambda: setattr(installation, "quirks", replace(installation.quirks, **quirks)))
 
     def lag(self, lag: timedelta) -> None:
-        """Let the history hide what was posted for so long from now on."""
+        """From now on, hide posts from the history for this long."""
         installation = self.stand_in.installation
         self.do(lambda: setattr(installation, "history_lag", lag))
 

@@ -31,7 +31,7 @@ class TableProxy(AwsProxy):
         assert self._reached.wait(PATIENCE_SECONDS), "nobody made the call"
 
     def release(self) -> None:
-        """Let every reply go, now and later."""
+        """Release every reply, now and later."""
         self._released.set()
 
     def answer(self, action: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:  # noqa: ARG002

@@ -23,7 +23,7 @@ def until(look: Callable[[], Seen | None], *, what: str, seconds: float = PATIEN
 
 
 async def eventually(look: Callable[[], Seen | None]) -> Seen:
-    """Let others run until there is something to see, and return that. TimeoutError if never."""
+    """Run others until there is something to see, and return that. TimeoutError if never."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not (seen := look()):
             await asyncio.sleep(0.005)

@@ -122,13 +122,13 @@ class WorkerProcess:
             )
 
     def limit_files(self, size: int) -> None:
-        """Let the run write no file beyond this size in bytes, as on a full disk; -1: let it again."""
+        """Forbid the run to write files beyond this size in bytes, as on a full disk; -1: no limit."""
         assert self._process is not None
         _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, hard))
 
     def limit_descriptors(self, number: int) -> None:
-        """Let the run have no descriptor with a higher number than this, beyond those that it has."""
+        """Limit the run's descriptors to numbers up to this, besides those that it has."""
         assert self._process is not None
         _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (number, hard))
@@ -176,5 +176,5 @@ class WorkerProcess:
             raise AssertionError(f"{error}\n{self.log}") from None
 
     def command(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        """Run one of the other commands, as the engineer does beside the worker."""
+        """Run one of the other commands, as an engineer does while the worker runs."""
         return run_command(*arguments, folder=self.folder, environment=self.environment, given=given)

@@ -141,7 +141,7 @@ class World:
         return until(look, what=f"{identifier} is known to be asked")
 
     def reports(self, identifier: str, count: int = 1) -> Sequence[Letter]:
-        """Wait for so many reports of an identifier, and return all that have come, in order."""
+        """Wait for this many reports of an identifier, and return all that have come, in order."""
 
         def look() -> list[Letter]:
             letters = self.responses.letters()
@@ -151,16 +151,16 @@ class World:
         return until(look, what=f"{count} reports of {identifier}")
 
     def verdicts(self, identifier: str, count: int = 1) -> tuple[str | None, Sequence[Assessment]]:
-        """Let a stock MozDef judge the reports of an alert that it knows.
+        """Have a stock MozDef judge the reports of an alert that it knows.
 
-        Return the alert's status in the end, and what became of each report.
+        Return the alert's status in the end, and what MozDef did with each report.
         """
         book = AlertBook([identifier])
         verdicts = [book.receive(one.body) for one in self.reports(identifier, count)]
         return book.status(identifier), verdicts
 
     def status(self, identifier: str, count: int = 1) -> str | None:
-        """Return the status that a stock MozDef gives the alert after so many reports."""
+        """Return the status that a stock MozDef gives the alert after this many reports."""
         return self.verdicts(identifier, count)[0]
 
     def assert_clean_log(self) -> None:
