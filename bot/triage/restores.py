@@ -199,9 +199,8 @@ class Restores:
         if len(later) == question.reports - row.sequence - 1 and all(
             read_report(each).at > restore.until for each in later
         ):
-            return (
-                SendDecision.SEND
-            )  # the harsher reports were written after the restore, and follow in order
+            # The harsher reports were written after the restore, and follow in order.
+            return SendDecision.SEND
         policy = self._recorder.policy
         await self._recorder.decide(question, lambda each: restore_rules.report_standing(each, now, policy))
         return SendDecision.DROP
