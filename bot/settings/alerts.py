@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import ConfigError
-from bot.settings.messages import defaults_folder, list_names, read_toml, text_problem
+from bot.settings.messages import defaults_folder, find_own, list_names, read_toml, text_problem
 from bot.settings.parsers import duration
 from bot.triage.model import Choice
 from bot.triage.outcomes import CARDS, Outcome
@@ -54,8 +54,8 @@ def load_alert_policies(config_dir: Path | None = None, *, defaults: Path | None
     what is expected.
     """
     entries = _read_file((defaults or defaults_folder()) / _ALERTS)
-    path = config_dir / _ALERTS if config_dir else None
-    if path and path.exists():
+    path = find_own(config_dir, _ALERTS)
+    if path:
         for label, facts in _read_file(path).items():
             entries.setdefault(label, {}).update(facts)
     default = entries.pop(None, {})

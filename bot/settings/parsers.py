@@ -7,6 +7,7 @@ Each takes the text without surrounding whitespace ("" if the variable is not se
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -272,7 +273,7 @@ def word(text: str) -> str:
 def existing_folder(text: str, folder: Path) -> Path:
     """Parse the path of an existing folder; a relative one starts in `folder`. Raises `ValueError`."""
     path = folder / text
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - the method fails if the path is too long, or must not be read
         raise _make_error(text, "an existing folder")
     return path
 

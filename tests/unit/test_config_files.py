@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -203,7 +203,12 @@ def test_all_problems_of_a_file_are_told_together(mine: Path, defaults: Path) ->
 @pytest.mark.parametrize("name", ["messages.toml", "alerts.toml", "people.toml"])
 @pytest.mark.parametrize(
     ("content", "detail"),
-    [(b"[default", "at end of document"), (b'default "x"', "at line 1"), (b'title = "\xff"', "decode")],
+    [
+        (b"[default", "at end of document"),
+        (b'default "x"', "at line 1"),
+        (b'title = "\xff"', "decode"),
+        (b"a = " + b"[" * 9999, ""),
+    ],
 )
 def test_what_is_no_toml_is_named(mine: Path, defaults: Path, name: str, content: bytes, detail: str) -> None:
     [told] = problems(name, mine, defaults, content)
@@ -211,6 +216,22 @@ def test_what_is_no_toml_is_named(mine: Path, defaults: Path, name: str, content
     assert told.startswith(f"{mine / name} cannot be read (")
     assert detail in told
     assert told.endswith("expected a TOML file in UTF-8")
+
+
+@pytest.mark.parametrize("name", ["messages.toml", "alerts.toml", "people.toml"])
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_a_link_that_leads_to_no_file_is_told_and_the_defaults_do_not_count(
+    mine: Path, name: str, target: str
+) -> None:
+    (mine / name).symlink_to(mine / (name if target == "itself" else "gone"))
+    loads: Mapping[str, Callable[[Path], object]] = {
+        "messages.toml": load_messages,
+        "alerts.toml": load_alert_policies,
+        "people.toml": load_people_rules,
+    }
+
+    with pytest.raises(ConfigError, match=f"{mine / name} cannot be read"):
+        loads[name](mine)
 
 
 @pytest.mark.parametrize("table", TEXTS)
