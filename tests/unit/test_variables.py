@@ -33,7 +33,10 @@ WRONG = {
     "OPEN_PER_PERSON": ("0", "101", "many"),
     "EXPIRE_AFTER": ("tomorrow",),
     "LOG_FORMAT": ("xml",),
-    "METRICS_LISTEN": ("9464", ":9464", "127.0.0.1:65536", "::1:9464", "http://127.0.0.1:9464"),
+    "METRICS_LISTEN": (
+        *("9464", ":9464", "127.0.0.1:65536", "::1:9464", "http://127.0.0.1:9464"),
+        *("metrics..example.com:9464", f"{'x' * 64}:9464"),
+    ),
     "WORKING_HOURS": ("9 to 5", "Mon-Fri 18:00-09:00"),
     "DEFAULT_TIMEZONE": ("CEST", "Europe", "/etc/localtime"),
     "RESPONDERS": ("@ada", "ada@example.com", "C0123456789", "U0123456789;U0123456788", "U0123456789,"),
