@@ -12,6 +12,7 @@ from string import Formatter
 from typing import Any
 
 from bot.errors import ConfigError
+from bot.triage.foreign_text import clean
 from bot.triage.outcomes import TEXTS
 
 #: Table → key → text; each text is a template for `str.format`.
@@ -103,7 +104,7 @@ def _overlay_table(table: str, known: dict[str, str], keys: Mapping[str, object]
 
 def text_problem(text: object, allowed: frozenset[str]) -> str:
     """Return what is wrong with a text that may use the `allowed` placeholders; "" if it is valid."""
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not clean(text).text:
         return f"is {text!r}; expected a text in quotes"
     expected = list_names(f"{{{name}}}" for name in allowed) or "no placeholder"
     try:
