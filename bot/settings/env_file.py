@@ -100,6 +100,8 @@ def _read(path: Path, *, missing: str = "", tokens: Path | None = None) -> EnvFi
             return EnvFile(path=path, problems=foreign)  # a pipe may never end
         text = _read_text(path)
     except FileNotFoundError:
+        if path.is_symlink():
+            missing = missing or f"{path} is a link to a file"
         wanted = (
             f"{missing}, which does not exist; expected a file of NAME=value lines, or /dev/null for none"
         )
