@@ -103,6 +103,11 @@ def slack_id(text: str) -> str:
     raise argparse.ArgumentTypeError(f"expects a person's id in Slack such as U0123456789, not {text!r}")
 
 
+def identifier(text: str) -> str:
+    """Parse the identifier of an alert by the rule for those in requests."""
+    return _field("identifier", text, "an identifier of 1 to 255 characters")
+
+
 def label(text: str) -> str:
     """Parse the label of an alert by the rule for those in requests."""
     return _field("alert", text, "a label of 1 to 255 characters")

@@ -51,7 +51,8 @@ def read_body(path: str) -> str:
     Raises `UnreadableFile` if it cannot be read or is not UTF-8.
     """
     try:
-        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+        # As text, the standard input may hold what is not UTF-8, depending on the locale.
+        return (sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()).decode()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise UnreadableFile(

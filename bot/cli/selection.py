@@ -76,7 +76,12 @@ def add_reports(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which reports are replayed."""
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
-        "identifiers", metavar="IDENTIFIER", nargs="*", default=[], help="the reports of these alerts"
+        "identifiers",
+        type=arguments.identifier,
+        metavar="IDENTIFIER",
+        nargs="*",
+        default=[],
+        help="the reports of these alerts",
     )
     which.add_argument(
         "--since",

@@ -53,7 +53,9 @@ def list_(options: argparse.Namespace) -> int:
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("identifier", metavar="IDENTIFIER", help="MozDef's identifier of the alert")
+    parser.add_argument(
+        "identifier", type=arguments.identifier, metavar="IDENTIFIER", help="MozDef's identifier of the alert"
+    )
     add_json(parser)
 
 

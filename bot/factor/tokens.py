@@ -92,7 +92,7 @@ def read_private_key(text: str) -> Key:
             key: Key = import_key(json.loads(text))
         else:
             key = _read_pem(text)
-    except (JoseError, ValueError, TypeError, KeyError) as error:
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ConfigError([problem]) from error
     if isinstance(key, OctKey) or not key.is_private:
         raise ConfigError([problem])

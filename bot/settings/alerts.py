@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import ConfigError
-from bot.settings.messages import defaults_folder, list_names, read_toml, text_problem
+from bot.settings.messages import defaults_folder, find_own, list_names, read_toml, text_problem
 from bot.settings.parsers import duration
+from bot.triage.foreign_text import clean
 from bot.triage.model import Choice
 from bot.triage.outcomes import CARDS, Outcome
 from bot.triage.policy import NOTES, WORDS, AlertPolicies, AlertPolicy, AskWhen, Factor, NoteRule, Wait
@@ -54,8 +55,8 @@ def load_alert_policies(config_dir: Path | None = None, *, defaults: Path | None
     what is expected.
     """
     entries = _read_file((defaults or defaults_folder()) / _ALERTS)
-    path = config_dir / _ALERTS if config_dir else None
-    if path and path.exists():
+    path = find_own(config_dir, _ALERTS)
+    if path:
         for label, facts in _read_file(path).items():
             entries.setdefault(label, {}).update(facts)
     default = entries.pop(None, {})
@@ -129,7 +130,7 @@ def _read_key(name: str, place: tuple[str, str], value: object, facts: _Facts) -
 
 def _read_title(value: object) -> str:
     text = value.strip() if isinstance(value, str) else ""
-    if not text or not text.isprintable() or len(text) > _TITLE_MAX:
+    if not clean(text).text or not text.isprintable() or len(text) > _TITLE_MAX:
         raise ValueError(f"is {value!r}; expected one line in quotes, at most {_TITLE_MAX} characters")
     return text
 

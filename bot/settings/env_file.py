@@ -7,6 +7,7 @@ rules (systemd.exec(5)), which are not those of a shell: there is no `export`, a
 from __future__ import annotations
 
 import difflib
+import errno
 import io
 import os
 import re
@@ -97,8 +98,10 @@ def _read(path: Path, *, missing: str = "", tokens: Path | None = None) -> EnvFi
         foreign = tuple(_judge_owner(path, status))
         if foreign and not stat.S_ISREG(status.st_mode):
             return EnvFile(path=path, problems=foreign)  # a pipe may never end
-        text = path.read_text(encoding="utf-8")
+        text = _read_text(path)
     except FileNotFoundError:
+        if path.is_symlink():
+            missing = missing or f"{path} is a link to a file"
         wanted = (
             f"{missing}, which does not exist; expected a file of NAME=value lines, or /dev/null for none"
         )
@@ -122,6 +125,13 @@ def _read(path: Path, *, missing: str = "", tokens: Path | None = None) -> EnvFi
         problems=(*foreign, *_judge_mode(path, status)) if values or meant else (),
         warnings=tuple(_warn_of_other_readers(path, text, assignments)),
     )
+
+
+def _read_text(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if "\0" in text:  # which no variable may have; systemd refuses such a file, too
+        raise OSError(errno.EINVAL, "it has NUL bytes, as UTF-16 does")
+    return text
 
 
 def _judge_owner(path: Path, status: os.stat_result) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The wording: the default `messages.toml`, and the engineer's own file that overrides it.
 
-`read_toml`, `text_problem` and `list_names` serve other configuration files too.
+`find_own`, `read_toml`, `text_problem` and `list_names` serve other configuration files too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from string import Formatter
 from typing import Any
 
 from bot.errors import ConfigError
+from bot.triage.foreign_text import clean
 from bot.triage.outcomes import TEXTS
 
 #: Table → key → text; each text is a template for `str.format`.
@@ -37,12 +38,27 @@ def load_messages(config_dir: Path | None = None, *, defaults: Path | None = Non
     messages = {table: dict(keys) for table, keys in read_toml(shipped).items()}
     if missing := list(_find_missing(messages)):
         raise ConfigError([f"{shipped}: {problem}" for problem in missing])
-    path = config_dir / _MESSAGES if config_dir else None
-    if path and path.exists():
+    path = find_own(config_dir, _MESSAGES)
+    if path:
         problems = list(_overlay(messages, read_toml(path)))
         if problems:
             raise ConfigError([f"{path}: {problem}" for problem in problems])
     return messages
+
+
+def find_own(config_dir: Path | None, name: str) -> Path | None:
+    """Return the path of the engineer's own file; None if there is none.
+
+    A link that leads nowhere, or a folder that this user may not search, is not nothing: `read_toml` says
+    what is wrong. Otherwise the defaults would count unnoticed, without the second factor, for instance.
+    """
+    path = config_dir / name if config_dir else None
+    try:
+        return path if path and path.lstat() else None
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return path
 
 
 def read_toml(path: Path) -> Mapping[str, Any]:
@@ -50,7 +66,7 @@ def read_toml(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError([f"{path} cannot be read ({why}); expected a TOML file in UTF-8"]) from error
 
@@ -88,7 +104,7 @@ def _overlay_table(table: str, known: dict[str, str], keys: Mapping[str, object]
 
 def text_problem(text: object, allowed: frozenset[str]) -> str:
     """Return what is wrong with a text that may use the `allowed` placeholders; "" if it is valid."""
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not clean(text).text:
         return f"is {text!r}; expected a text in quotes"
     expected = list_names(f"{{{name}}}" for name in allowed) or "no placeholder"
     try:

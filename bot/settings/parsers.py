@@ -7,6 +7,7 @@ Each takes the text without surrounding whitespace ("" if the variable is not se
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -214,7 +215,8 @@ def log_format(text: str) -> str:
 
 def listen_address(text: str) -> tuple[str, int]:
     """Parse `HOST:PORT`, an IPv6 address in brackets; port 0 is any free one. Raises `ValueError`."""
-    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", text)
+    label = "[A-Za-z0-9-]{1,63}"  # Python raises UnicodeError for any other
+    found = re.fullmatch(rf"(?:\[([0-9A-Fa-f:.]+)\]|({label}(?:\.{label})*\.?)):([0-9]{{1,5}})", text)
     if not found or int(found[3]) > _HIGHEST_PORT:
         raise _make_error(text, "HOST:PORT such as 127.0.0.1:9464 or [::1]:9464")
     return found[1] or found[2], int(found[3])
@@ -272,7 +274,7 @@ def word(text: str) -> str:
 def existing_folder(text: str, folder: Path) -> Path:
     """Parse the path of an existing folder; a relative one starts in `folder`. Raises `ValueError`."""
     path = folder / text
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - the method fails if the path is too long, or must not be read
         raise _make_error(text, "an existing folder")
     return path
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bot.errors import ConfigError
-from bot.settings.messages import defaults_folder, list_names, read_toml
+from bot.settings.messages import defaults_folder, find_own, list_names, read_toml
 from bot.triage.people import PeopleRules
 
 _PEOPLE = "people.toml"
@@ -29,8 +29,7 @@ def load_people_rules(config_dir: Path | None = None) -> PeopleRules:
     Raises `ConfigError` with all problems of the file; each names file, table and key, and says what is
     expected.
     """
-    own = config_dir / _PEOPLE if config_dir else None
-    path = own if own and own.exists() else defaults_folder() / _PEOPLE
+    path = find_own(config_dir, _PEOPLE) or defaults_folder() / _PEOPLE
     content = read_toml(path)
     tables: dict[str, dict[str, str]] = {name: {} for name in _TABLES}
     problems = list(_read(content, tables))

@@ -7,6 +7,7 @@ A setting is a field of `Settings`, and a row of the table in `all_variables`: i
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -347,9 +348,12 @@ def _queue_of(url: str) -> tuple[str, str]:
 
 def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
     microseconds = surroundings.get("WATCHDOG_USEC", "")
+    is_on = re.fullmatch(
+        "[1-9][0-9]{0,18}", microseconds
+    )  # neither 0 nor infinity, see sd_watchdog_enabled(3)
     # Every process of a service inherits it, so it may be meant for another one.
     is_ours = surroundings.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
-    return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
+    return timedelta(microseconds=int(microseconds)) if is_ours and is_on else None
 
 
 def _warn_of_exposed_file(file: EnvFile) -> list[str]:

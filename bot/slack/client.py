@@ -262,6 +262,6 @@ def _is_refusal(body: str) -> bool:
         return False
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(answer, dict) and answer.get("ok") is False

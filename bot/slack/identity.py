@@ -106,6 +106,15 @@ class Identity:
             and (_id_in(payload.get("enterprise")) == self.enterprise_id)
         )
 
+    def is_author_of(self, message: Mapping[str, Any]) -> bool:
+        """Whether this app posted a message of the history, as far as that is told.
+
+        A person can post what looks like a question, metadata included, with another app.
+        """
+        told = ((message.get("user"), self.bot_user_id), (message.get("bot_id"), self.bot_id))
+        known = [author == ours for author, ours in told if author and ours]
+        return any(known) or not known
+
     def authorization(self) -> AuthorizeResult:
         """Return what Bolt needs to know of the installation, without a token: our calls use another
         client.

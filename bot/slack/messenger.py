@@ -140,7 +140,8 @@ class SlackMessenger:
         channel = after.channel if after else await self._open(slack_id)
         page = {"oldest": f"{since.timestamp():.6f}", "limit": PAGE, **_page_after(after)}
         answer = await self._read_history(channel, page)
-        found = (read_question(message, channel) for message in _read_messages(answer))
+        own = (each for each in _read_messages(answer) if self._identity.is_author_of(each))
+        found = (read_question(message, channel) for message in own)
         questions = tuple(replace(each, slack_id=slack_id) for each in found if each is not None)
         return HistoryPage(questions=questions, next=_next_page(answer, channel))
 

@@ -126,14 +126,7 @@ class Queue:
             answer = await self._polls_thread.run(self._polls.call, operation, QueueUrl=self.url, **options)
         except (ClientError, BotoCoreError) as error:
             raise self._translate(error, operation) from error
-        return [
-            Received(
-                message_id=message["MessageId"],
-                receipt_handle=message["ReceiptHandle"],
-                body=message.get("Body", ""),
-            )
-            for message in answer.get("Messages", ())
-        ]
+        return [self._read_message(each) for each in answer.get("Messages", ())]
 
     async def send(self, message: Outgoing) -> str:
         """Send one message; return the id that SQS gave it."""
@@ -203,6 +196,12 @@ class Queue:
             return [FailedEntry(code=code, permanent=True, unfit=True)]
         return [refusal for message in messages for refusal in await self.send_batch([message])]
 
+    def _read_message(self, message: Mapping[str, Any]) -> Received:
+        number, handle, body = message.get("MessageId"), message.get("ReceiptHandle"), message.get("Body", "")
+        if not (isinstance(number, str) and isinstance(handle, str) and isinstance(body, str)):
+            raise TransientError(f"SQS returned a message of another form from {self.url}")
+        return Received(message_id=number, receipt_handle=handle, body=body)
+
     def _entry(self, index: int, message: Outgoing) -> Any:
         entry: dict[str, Any] = {"Id": str(index), "MessageBody": message.body}
         if message.attributes:
@@ -252,8 +251,8 @@ def read_facts(attributes: Mapping[str, str], *, date: str) -> QueueFacts:
 
 def _read_results(answer: Mapping[str, Any], count: int) -> list[FailedEntry | None]:
     # A batch call returns 200 whatever happened to its entries. An entry that neither list names has failed.
-    failed = {entry["Id"]: entry for entry in answer.get("Failed", ())}
-    done = {entry["Id"] for entry in answer.get("Successful", ())} - failed.keys()
+    failed = {entry.get("Id"): entry for entry in answer.get("Failed", ())}
+    done = {entry.get("Id") for entry in answer.get("Successful", ())} - failed.keys()
     return [
         None if name in done else _read_failed_entry(failed.get(name, {})) for name in map(str, range(count))
     ]

@@ -49,7 +49,7 @@ class Cards:
         self._jitter = pacing.jitter
         #: By ref: when to show the cards that wait, on `Clock.monotonic`.
         self._turns: dict[str, timedelta] = {}
-        #: yet.
+        #: With which code the last card failed; "": it did not; None: no card was due yet.
         self.last_trouble: str | None = None
 
     async def show(self, question: Question) -> None:

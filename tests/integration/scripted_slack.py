@@ -148,6 +148,12 @@ UPDATED = says({"ok": True, "channel": "D0ADA", "ts": "1.000001"})
 async def messenger_of(
     *answers: Answer, clock: SteppedClock | None = None
 ) -> AsyncIterator[tuple[SlackMessenger, ScriptedSlack]]:
-    identity = Identity(team_id="T0HOME", enterprise_id="E0HOME", scopes=frozenset({"im:history"}))
+    identity = Identity(
+        team_id="T0HOME",
+        enterprise_id="E0HOME",
+        bot_id="B0BOT",
+        bot_user_id="U0BOT",
+        scopes=frozenset({"im:history"}),
+    )
     async with scripted_slack(*answers) as slack, api_of(slack, clock=clock) as api:
         yield SlackMessenger(api, identity, WORDING, POLICY), slack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -21,6 +22,7 @@ from bot.errors import StoreError, TransientError
 from bot.settings.parameter_store import fetch_tokens
 from bot.settings.settings import Purpose, load_settings
 from bot.sqs.clients import Connector
+from bot.sqs.queues import Received
 from bot.store.address import Address
 from bot.store.dynamodb.table import NEW, Connection, Table
 
@@ -149,6 +151,32 @@ async def test_a_queue_says_what_is_in_the_way(aws_session: boto3.Session) -> No
             with pytest.raises(TransientError, match=r"SQS cannot be reached for .* with text/html"):
                 await attempt
         connector.close()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"MessageId": "1"}, {"ReceiptHandle": "h"}, {"MessageId": "1", "ReceiptHandle": "h", "Body": 5}],
+)
+async def test_a_message_of_another_form_is_none(
+    aws_session: boto3.Session, message: dict[str, object]
+) -> None:
+    with AwsStandIn(lambda _: Reply(body=json.dumps({"Messages": [message]}).encode())) as stand_in:
+        connector = Connector(endpoint_url=stand_in.url, access=Access(lambda: aws_session))
+        with pytest.raises(TransientError, match="a message of another form"):
+            await connector.open(f"{stand_in.url}/123456789012/requests").receive()
+        connector.close()
+
+
+async def test_entries_without_an_id_are_unanswered(aws_session: boto3.Session) -> None:
+    body = b'{"Successful": [{}], "Failed": [{"Code": "x"}]}'
+    message = Received(message_id="1", receipt_handle="h", body="")
+    with AwsStandIn(lambda _: Reply(body=body)) as stand_in:
+        connector = Connector(endpoint_url=stand_in.url, access=Access(lambda: aws_session))
+        [refusal] = await connector.open(f"{stand_in.url}/123456789012/requests").delete_batch([message])
+        connector.close()
+
+    assert refusal is not None
+    assert refusal.code == "unanswered"
 
 
 async def test_a_table_says_what_is_in_the_way_and_stores_nothing(aws_session: boto3.Session) -> None:

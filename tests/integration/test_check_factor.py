@@ -101,10 +101,13 @@ async def test_nothing_is_said_where_none_is_set_and_none_is_needed(load: Load, 
             "127.0.0.1 cannot be reached",
             NETWORK,
         ),
-        (
-            {"FACTOR_CLIENT_AUTH": "private_key_jwt", "FACTOR_CLIENT_KEY": "x"},
-            "FACTOR_CLIENT_KEY is not a",
-            SETTINGS,
+        *(
+            (
+                {"FACTOR_CLIENT_AUTH": "private_key_jwt", "FACTOR_CLIENT_KEY": key},
+                "FACTOR_CLIENT_KEY is not a",
+                SETTINGS,
+            )
+            for key in ("x", '{"d":' * 9999)
         ),
         (
             {

@@ -491,3 +491,23 @@ async def test_a_conversation_is_read_page_by_page() -> None:
     assert slack.methods == ["conversations.open", *["conversations.history"] * 2]
     assert slack.received[1].values["oldest"] == f"{NOON.timestamp():.6f}"
     assert slack.received[2].values["cursor"] == "two"
+
+
+@pytest.mark.parametrize(
+    ("author", "counts"),
+    [
+        ({"user": "U0BOT", "bot_id": "B0BOT"}, True),
+        ({"user": "U0BOT"}, True),
+        ({"bot_id": "B0BOT"}, True),
+        ({"user": "U0BOT", "bot_id": "B0NEW"}, True),  # installed anew
+        ({"user": "U0ADA"}, False),
+        ({"user": "U0ADA", "bot_id": "B0OTHER"}, False),
+    ],
+)
+async def test_a_person_cannot_forge_a_question_in_their_conversation(
+    author: dict[str, str], *, counts: bool
+) -> None:
+    async with messenger_of(OPENED, page({**message(), **author})) as (messenger, _):
+        read = await messenger.read_conversation("U0ADA", NOON)
+
+    assert len(read.questions) == counts

@@ -353,6 +353,7 @@ async def test_a_connection_that_could_not_be_had_in_time_means_not_done() -> No
     [
         (writes("ok", content_type="text/plain"), True),
         (says({"ok": True}), True),
+        (writes('{"a":' * 100_000), True),
         (says({"ok": False, "error": "expired_url"}), False),
         (writes("expired_url", content_type="text/plain", status=404), False),
         (writes("used_url", content_type="text/plain", status=410), False),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -72,3 +74,21 @@ def test_what_cannot_be_done_is_said(
 ) -> None:
     assert main(arguments) == code
     assert said in capsys.readouterr().err
+
+
+def test_an_input_that_is_not_utf_8_is_told_in_any_locale(tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(b"\xff{}")
+
+    with (tmp_path / "body").open() as body:
+        sent = subprocess.run(
+            [sys.executable, "-m", "bot", "send", "--file", "-"],
+            cwd=tmp_path,
+            env={"LC_ALL": "C", "REQUEST_QUEUE_URL": "http://127.0.0.1:9/1/requests"},
+            stdin=body,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert sent.returncode == 1
+    assert sent.stderr.startswith("triage-bot: error: --file - cannot be read (not UTF-8);")

@@ -397,6 +397,10 @@ def test_send_warns_of_a_file_that_breaks_the_contract_and_sends_it(
         (("check", "--factor", ""), "--factor expects an email address such as ada@example.com, not ''"),
         (("list", "--user", "ada"), "--user expects an email address such as ada@example.com, not 'ada'"),
         (("list", "--alert", ""), "--alert expects a label of 1 to 255 characters, not ''"),
+        *(
+            ((command, "\udcff"), "IDENTIFIER expects an identifier of 1 to 255 characters, not '\\udcff'")
+            for command in ("show", "replay")  # a byte that is no UTF-8
+        ),
         (
             ("list", "--outcome", "timedout"),
             "timedOut, undeliverable or unproven, not 'timedout'; did you mean timedOut",

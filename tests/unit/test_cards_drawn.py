@@ -280,3 +280,9 @@ def test_short_identifiers_of_a_burst_stand_in_one_block_and_an_invisible_one_ha
         [WORDING["text"]["empty"], *identifiers[1:]]
     ]
     assert identifiers_in(burst_drawn(denied=["\u200b"]), "denied") == [[WORDING["text"]["empty"]]]
+
+
+def test_the_card_of_a_burst_counts_a_label_that_shows_nothing() -> None:
+    card = burst_drawn(kinds={"\u200b\u3164": 3}, waiting=3)
+
+    assert f"{WORDING['text']['empty']} (3)" in text_in(card, "about")

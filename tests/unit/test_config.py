@@ -130,8 +130,12 @@ def test_nothing_in_the_env_file_is_expanded(tmp_path: Path) -> None:
     assert load(tmp_path, SLACK_BOT_TOKEN="").slack_bot_token.reveal() == "xoxb-${HOME}-1"
 
 
-def test_an_env_file_in_another_encoding_is_a_problem(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes(b"LOG_LEVEL=\xff\n")
+@pytest.mark.parametrize(
+    "content",
+    [b"LOG_LEVEL=\xff\n", "LOG_LEVEL=INFO\n".encode("utf-16-le"), b"LOG_LEVEL=INFO\nAWS_PROFILE=a\0\n"],
+)
+def test_an_env_file_in_another_encoding_is_a_problem(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".env").write_bytes(content)
 
     (problem,) = problems(tmp_path)
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -107,6 +107,7 @@ answers = "x" → answers is not a table; expected [answers] with keys below it
 question.aks = "x" → [question] aks is not known; expected one of ask, greeting
 question.ask = 5 → [question] ask is 5; expected a text in quotes
 question.ask = " " → [question] ask is ' '; expected a text in quotes
+question.ask = "\\u200b" → [question] ask is '\\u200b'; expected a text in quotes
 question.ask = "{name}?" → [question] ask has the placeholder {name}; expected {email}
 question.ask = "{}" → [question] ask has the placeholder {}; expected {email}
 question.ask = "{email!r}" → [question] ask has the placeholder {email!r}; expected {email}
@@ -136,6 +137,7 @@ default.security_channel.no = 1 → [default.security_channel] no is 1; expected
 default.remind_after = "4 hours" → [default] remind_after is '4 hours'; expected DURATION
 default.expire_after = 4 → [default] expire_after is '4'; expected DURATION
 default.title = 5 → [default] title is 5; expected one line in quotes, at most 150 characters
+default.title = "\u3164" → [default] title is '\u3164'; expected one line in quotes, at most 150 characters
 default.title = "a\\nb" → [default] title is 'a\\nb'; expected one line in quotes, at most 150 characters
 default.words.ask = 5 → [default.words] ask is 5; expected a text in quotes
 default.words.ask = "{summary}?" → [default.words] ask has the placeholder {summary}; expected {user}
@@ -203,7 +205,12 @@ def test_all_problems_of_a_file_are_told_together(mine: Path, defaults: Path) ->
 @pytest.mark.parametrize("name", ["messages.toml", "alerts.toml", "people.toml"])
 @pytest.mark.parametrize(
     ("content", "detail"),
-    [(b"[default", "at end of document"), (b'default "x"', "at line 1"), (b'title = "\xff"', "decode")],
+    [
+        (b"[default", "at end of document"),
+        (b'default "x"', "at line 1"),
+        (b'title = "\xff"', "decode"),
+        (b"a = " + b"[" * 9999, ""),
+    ],
 )
 def test_what_is_no_toml_is_named(mine: Path, defaults: Path, name: str, content: bytes, detail: str) -> None:
     [told] = problems(name, mine, defaults, content)
@@ -211,6 +218,22 @@ def test_what_is_no_toml_is_named(mine: Path, defaults: Path, name: str, content
     assert told.startswith(f"{mine / name} cannot be read (")
     assert detail in told
     assert told.endswith("expected a TOML file in UTF-8")
+
+
+@pytest.mark.parametrize("name", ["messages.toml", "alerts.toml", "people.toml"])
+@pytest.mark.parametrize("target", ["nowhere", "itself"])
+def test_a_link_that_leads_to_no_file_is_told_and_the_defaults_do_not_count(
+    mine: Path, name: str, target: str
+) -> None:
+    (mine / name).symlink_to(mine / (name if target == "itself" else "gone"))
+    loads: Mapping[str, Callable[[Path], object]] = {
+        "messages.toml": load_messages,
+        "alerts.toml": load_alert_policies,
+        "people.toml": load_people_rules,
+    }
+
+    with pytest.raises(ConfigError, match=f"{mine / name} cannot be read"):
+        loads[name](mine)
 
 
 @pytest.mark.parametrize("table", TEXTS)

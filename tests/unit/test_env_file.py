@@ -85,6 +85,14 @@ def test_a_file_that_is_named_must_exist(folder: Path) -> None:
         load(folder, TRIAGE_BOT_ENV="gone")
 
 
+@pytest.mark.parametrize("name", [".env", "etc/triage-bot.env"])
+def test_a_link_to_no_file_is_never_passed_over(folder: Path, name: str) -> None:
+    (folder / name).symlink_to(folder / "gone")
+
+    with pytest.raises(ConfigError, match=f"{folder / name} is a link to a file, which does not exist"):
+        load(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_that_somebody_else_could_change_is_refused_and_never_passed_over(folder: Path) -> None:
     path = folder / ".env"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import bot
 from bot.slack.render.rich_text import as_text, date, fill, link, literal
-from bot.slack.render.text import LINE_MAX, escape, shorten, to_line
+from bot.slack.render.text import LINE_MAX, escape, shorten, to_handle, to_line
 from bot.triage.untrusted_text import MARKS_MAX, READ_MAX, clean
 
 MARK = "… (shortened)"
@@ -240,3 +240,10 @@ def test_whatever_a_value_is_it_stands_alone(value: str) -> None:
             for place, each in enumerate(elements)
             if elements[:place] + elements[place + 1 :] == others
         ][:1] == [value]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("ada", "@ada"), ("", "U0ADA"), ("\u200b\u3164", "U0ADA"), ("a\nb", "@a b")]
+)
+def test_somebody_whose_name_shows_nothing_is_called_by_their_id(name: str, shown: str) -> None:
+    assert to_handle(name, "U0ADA") == shown

@@ -33,7 +33,10 @@ WRONG = {
     "OPEN_PER_PERSON": ("0", "101", "many"),
     "EXPIRE_AFTER": ("tomorrow",),
     "LOG_FORMAT": ("xml",),
-    "METRICS_LISTEN": ("9464", ":9464", "127.0.0.1:65536", "::1:9464", "http://127.0.0.1:9464"),
+    "METRICS_LISTEN": (
+        *("9464", ":9464", "127.0.0.1:65536", "::1:9464", "http://127.0.0.1:9464"),
+        *("metrics..example.com:9464", f"{'x' * 64}:9464"),
+    ),
     "WORKING_HOURS": ("9 to 5", "Mon-Fri 18:00-09:00"),
     "DEFAULT_TIMEZONE": ("CEST", "Europe", "/etc/localtime"),
     "RESPONDERS": ("@ada", "ada@example.com", "C0123456789", "U0123456789;U0123456788", "U0123456789,"),
@@ -58,7 +61,7 @@ WRONG = {
     "ALLOW_DEESCALATION": ("on",),
     "LOG_LEVEL": ("LOUD",),
     "AWS_REGION": ("Frankfurt am Main",),
-    "CONFIG_DIR": ("missing",),
+    "CONFIG_DIR": ("missing", "x" * 300),
 }
 
 
@@ -66,7 +69,7 @@ WRONG = {
 def test_a_wrong_value_is_named_and_shown(tmp_path: Path, name: str, value: str) -> None:
     (problem,) = problems(tmp_path, **{name: value})
 
-    assert problem.startswith(f"{name} is {value!r}; expected ")
+    assert problem.startswith(f"{name} is {value[:80]!r}; expected ")
 
 
 @pytest.mark.parametrize("name", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"])

@@ -165,9 +165,14 @@ def test_the_watchdog_s_time_counts_only_for_the_process_that_it_is_meant_for(tm
     ours = load_settings(Purpose.STORE, environ=given, directory=tmp_path)
     theirs = load_settings(Purpose.STORE, environ={**given, "WATCHDOG_PID": "1"}, directory=tmp_path)
     unset = load_settings(Purpose.STORE, environ=NOTHING, directory=tmp_path)
+    off = [
+        load_settings(Purpose.STORE, environ={**given, "WATCHDOG_USEC": text}, directory=tmp_path).watchdog
+        for text in ("0", str(2**64 - 1), "9" * 40, "9" * 5000)
+    ]
 
     assert (ours.notify_socket, ours.watchdog) == ("/run/notify", timedelta(minutes=1))
     assert theirs.watchdog is None
+    assert off == [None] * 4
     assert (unset.notify_socket, unset.watchdog) == ("", None)
 
 

@@ -67,7 +67,8 @@ def _facts(burst: Burst, wording: Wording, policy: Policy) -> Iterator[tuple[str
     yield words["since"], [date(burst.since, policy.default_zone)]
     named = [each for each in burst.kinds.items() if each[0] != OTHER_LABELS]
     ranked = sorted(named, key=lambda each: (-each[1], each[0]))
-    kinds = ", ".join(f"{to_line(label)} ({count})" for label, count in ranked[:LABELS_MAX])
+    empty = wording["text"]["empty"]
+    kinds = ", ".join(f"{to_line(label) or empty} ({count})" for label, count in ranked[:LABELS_MAX])
     more = f", {wording['text']['cut']}" if len(burst.kinds) > len(ranked[:LABELS_MAX]) else ""
     if kinds:
         yield words["kinds"], [literal(shorten(kinds + more, KINDS_MAX, mark=wording["text"]["cut"]))]

@@ -11,7 +11,7 @@ from bot.slack.render.inquiry import quote_inquiry
 from bot.slack.render.question import address, evidence, title_of
 from bot.slack.render.rich_text import as_text, date, fill, link, literal, quote, sentence
 from bot.slack.render.templates import words_for
-from bot.slack.render.text import shorten, to_line
+from bot.slack.render.text import shorten, to_handle, to_line
 from bot.triage.assignments import Assignment, AssignmentKind
 from bot.triage.model import Report
 from bot.triage.outcomes import FACTOR_REASONS, Outcome, explain
@@ -61,7 +61,7 @@ class CardLinks:
 
     def profile(self, slack_id: str, name: str) -> list[Element]:
         """Return a link to somebody's profile. Unlike a mention, it notifies nobody."""
-        label = to_line(f"@{name}" if name else slack_id)
+        label = to_handle(name, slack_id)
         if not self.workspace or not slack_id:
             return [literal(label)]
         return [link(f"{self.workspace}/team/{percent_encode(slack_id, safe='')}", label)]

@@ -9,7 +9,7 @@ from bot.slack.render.marks import REPLY_ACTION, inquiry_metadata
 from bot.slack.render.modals import card_metadata, text_view
 from bot.slack.render.question import title_of
 from bot.slack.render.rich_text import as_text, fill, link, literal, quote, sentence
-from bot.slack.render.text import shorten, to_line
+from bot.slack.render.text import shorten, to_handle
 from bot.triage.inquiry_rules import INQUIRY_LENGTH_MAX
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def inquiry_message(
     """
     words = wording["inquiry"]
     asks = fill(words["asks"], title=title_of(question, policy))
-    name = f"@{inquiry.slack_name}" if inquiry.slack_name else inquiry.slack_id
-    who = fill(words["asker"], who=to_line(name))
+    who = fill(words["asker"], who=to_handle(inquiry.slack_name, inquiry.slack_id))
     if url := _permalink(question, workspace):
         who = [*who, literal(" "), link(url, words["link"])]
     button = blocks.button(words["reply"], action_id=REPLY_ACTION, value=inquiry.ref)

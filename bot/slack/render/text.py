@@ -30,6 +30,12 @@ def to_line(text: str) -> str:
     return shorten(text, LINE_MAX, mark="…", lines=1)
 
 
+def to_handle(name: str, slack_id: str) -> str:
+    """Return what somebody is called: their name, or else their id, because a name may show nothing."""
+    shown = to_line(name)
+    return to_line(f"@{shown}" if shown else slack_id)
+
+
 def escape(text: str) -> str:
     """Return the text with Slack's three control characters escaped: nothing in it can link or mention."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
