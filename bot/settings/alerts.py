@@ -13,10 +13,10 @@ from typing import Any
 from bot.errors import ConfigError
 from bot.settings.messages import defaults_folder, find_own, list_names, read_toml, text_problem
 from bot.settings.parsers import duration
-from bot.triage.foreign_text import clean
 from bot.triage.model import Choice
 from bot.triage.outcomes import CARDS, Outcome
 from bot.triage.policy import NOTES, WORDS, AlertPolicies, AlertPolicy, AskWhen, Factor, NoteRule, Wait
+from bot.triage.untrusted_text import clean
 
 #: Parses a value of the file, or raises `ValueError` with a sentence that continues after the key.
 _Reader = Callable[[object], object]

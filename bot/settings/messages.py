@@ -12,8 +12,8 @@ from string import Formatter
 from typing import Any
 
 from bot.errors import ConfigError
-from bot.triage.foreign_text import clean
 from bot.triage.outcomes import TEXTS
+from bot.triage.untrusted_text import clean
 
 #: Table → key → text; each text is a template for `str.format`.
 Messages = dict[str, dict[str, str]]
