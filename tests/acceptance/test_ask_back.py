@@ -54,6 +54,7 @@ def asked_back(world: World) -> list[Message]:
     return [each for each in world.slack.messages() if "triage_inquiry" in json.dumps(each.metadata)]
 
 
+@pytest.mark.slow
 def test_question_and_reply_are_reported_in_order_and_change_nothing(world: World) -> None:
     identifier, card = escalate(world)
 

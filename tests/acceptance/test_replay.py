@@ -53,6 +53,7 @@ def test_a_dry_run_shows_what_would_go_and_changes_nothing(answered: Answered) -
     assert answered.shown == before
 
 
+@pytest.mark.slow
 def test_one_unknown_alert_among_known_ones_sends_nothing(answered: Answered) -> None:
     before = answered.shown
 

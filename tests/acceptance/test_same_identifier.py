@@ -13,7 +13,7 @@ from world.queues import Letter
 from world.world import alert
 
 
-@pytest.fixture(params=["sqlite", "dynamodb"])
+@pytest.fixture(params=["sqlite", pytest.param("dynamodb", marks=pytest.mark.slow)])
 def world(request: pytest.FixtureRequest, create_world: Callable[..., World]) -> World:
     table = {"STORE_URL": f"dynamodb://{create_table()}", "AWS_ENDPOINT_URL_DYNAMODB": endpoint()}
     world = create_world(**(table if request.param == "dynamodb" else {}))

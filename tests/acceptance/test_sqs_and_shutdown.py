@@ -128,6 +128,7 @@ def _slack_refuses_the_worker(world: World) -> None:
     world.worker.until_logged("asking.halted")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trouble", "signals"),
     [

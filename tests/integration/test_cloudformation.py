@@ -20,7 +20,7 @@ from bot.sqs.wire import decode_request, identifier_in
 from bot.store.dynamodb.schema import INDEXES, find_faults, table_description
 
 # It warns of each queue policy and alarm, which it does not make: those are read from the template elsewhere.
-pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse AWS..:UserWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Tried to parse AWS..:UserWarning")]
 
 OPERATOR = "arn:aws:iam::123456789012:role/operator"
 
@@ -56,7 +56,6 @@ def forwarder(
     return Forwarder(tmp_path_factory.mktemp("forwarder"), stack, aws_environment)
 
 
-@pytest.mark.slow
 def test_an_unmodified_mozdef_reaches_the_person_and_gets_the_answer(
     world: World, forwarder: Forwarder
 ) -> None:
@@ -69,7 +68,6 @@ def test_an_unmodified_mozdef_reaches_the_person_and_gets_the_answer(
     assert world.reports(request["identifier"])[0].details["response"] == "no"
 
 
-@pytest.mark.slow
 def test_a_changed_mozdef_reaches_the_person_and_gets_the_answer(
     world: World, stack: Stack, tmp_path: Path, aws_environment: Mapping[str, str]
 ) -> None:
@@ -81,7 +79,6 @@ def test_a_changed_mozdef_reaches_the_person_and_gets_the_answer(
     assert world.status(request["identifier"]) == "acknowledged"
 
 
-@pytest.mark.slow
 def test_what_the_forwarder_cannot_know_to_be_wrong_ends_in_the_dead_letter_queue(
     world: World, forwarder: Forwarder
 ) -> None:
@@ -162,7 +159,6 @@ def test_mozdef_finds_the_forwarder_by_the_beginning_of_its_name(stack: Stack) -
     assert len(stack.outputs["ForwarderName"]) <= 64
 
 
-@pytest.mark.slow
 def test_the_loop_runs_on_a_standard_response_queue_too(
     create_world: Callable[..., World], standard_stack: Stack
 ) -> None:

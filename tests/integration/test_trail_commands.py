@@ -22,6 +22,7 @@ def world(tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]) ->
         yield world
 
 
+@pytest.mark.slow
 def test_a_trail_is_shown_and_exported_and_verified_against_what_mozdef_has(
     world: World, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_no_that_is_confirmed_is_seen_to_escalate_the_alert(page: Page, artefa
     page.screenshot(path=artefacts / "page.png", animations="disabled")
 
 
+@pytest.mark.slow
 def test_a_no_that_is_not_confirmed_sends_nothing(page: Page) -> None:
     send_alert(page, summary="A window was opened.", address="ada@example.com")
     message = question(page, "A window was opened.")
@@ -293,6 +294,7 @@ def test_an_answer_in_a_message_changes_a_home_that_was_looked_at_before(page: P
     assert WORDING["home"]["answered"] in home.inner_text()
 
 
+@pytest.mark.slow
 def test_the_home_answers_whether_the_message_is_real_and_a_closed_account_has_none(page: Page) -> None:
     home = open_home(page, "Ada Lovelace")
 

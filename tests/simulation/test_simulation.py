@@ -65,6 +65,7 @@ def test_a_broken_program_is_found_by_a_promise_that_it_breaks(name: str) -> Non
     assert find_broken(name, most=_FOUND_WITHIN) is not None
 
 
+@pytest.mark.slow
 def test_a_failing_run_is_made_smaller_and_tells_its_story() -> None:
     found = simulate(Plan(seed=1, count=4, sabotage="hold nothing"))
 
