@@ -25,7 +25,7 @@ from bot.slack.identity import Identity
 from bot.slack.input_cleaning import read_name, read_text
 from bot.slack.render.burst import line_message
 from bot.slack.render.inquiry import inquiry_message
-from bot.slack.render.marks import is_inquiry, is_question, read_question
+from bot.slack.render.marks import is_inquiry, is_question, read_line, read_question
 from bot.slack.render.question import notice_message, question_message, reminder_message
 from bot.slack.render.templates import Wording
 from bot.triage.answer_rules import Notice
@@ -141,7 +141,7 @@ class SlackMessenger:
         page = {"oldest": f"{since.timestamp():.6f}", "limit": PAGE, **_page_after(after)}
         answer = await self._read_history(channel, page)
         own = (each for each in _read_messages(answer) if self._identity.is_author_of(each))
-        found = (read_question(message, channel) for message in own)
+        found = (read_question(message, channel) or read_line(message, channel) for message in own)
         questions = tuple(replace(each, slack_id=slack_id) for each in found if each is not None)
         return HistoryPage(questions=questions, next=_next_page(answer, channel))
 

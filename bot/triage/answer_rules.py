@@ -20,6 +20,7 @@ from bot.triage.model import (
 from bot.triage.outcomes import OUTCOMES, Outcome
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
+from bot.triage.untrusted_text import clean
 
 #: Changed answers per identifier that do not raise the standing; further ones are refused with a message.
 IDLE_CHANGES_MAX = 20
@@ -136,17 +137,18 @@ def note_key(note: Note) -> str:
     return window_key(note.view_id, note.text) if note.view_id else ""
 
 
+def can_be_seen(text: str) -> bool:
+    """Whether anything can be seen of what is kept of a note or a reply."""
+    return bool(clean(text[:NOTE_LENGTH_MAX], NOTE_LENGTH_MAX).text)
+
+
 def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal | None:
     """Accept a note about an answer, cut to 3,000 characters, for MozDef and the security team to read.
 
     None if it is known: Slack has delivered it twice.
     """
-    if not note.same_workspace:
-        return Refusal.OTHER_WORKSPACE
-    if not question.is_for(note.slack_id):
-        return Refusal.OTHER_PERSON
-    if question.said is None or question.standing is None:  # a *yes* that is not proved is not an answer yet
-        return Refusal.NOT_ANSWERED
+    if refusal := _why_not_note(question, note):
+        return refusal
     key = note_key(note)
     if key in question.note_keys:
         return None
@@ -166,6 +168,16 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal |
         question=with_card(after, at, policy),
         report=report_on(question, after, at=at, policy=policy, comment=after.note),
     )
+
+
+def _why_not_note(question: Question, note: Note) -> Refusal | None:
+    if not note.same_workspace:
+        return Refusal.OTHER_WORKSPACE
+    if not question.is_for(note.slack_id):
+        return Refusal.OTHER_PERSON
+    if question.said is None or question.standing is None:  # a *yes* that is not proved is not an answer yet
+        return Refusal.NOT_ANSWERED
+    return None if can_be_seen(note.text) else Refusal.NO_TEXT
 
 
 def count_refusal(question: Question, refused: RefusedClick) -> Step:

@@ -389,7 +389,8 @@ class Bursts:
     async def _post(self, places: Places, line: Line, since: timedelta) -> None:
         message = place_rules.line_of(places)
         try:
-            if await self._send(message, since) is None:
+            is_told = await self._restores.has_line(message)  # under another ref
+            if not is_told and await self._send(message, since) is None:
                 await self._delay_line(places, line, TransientError("its claim is too old"))
                 return
         except TransientError as error:

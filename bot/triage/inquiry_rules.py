@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.triage.answer_rules import NOTE_LENGTH_MAX, Refusal
+from bot.triage.answer_rules import NOTE_LENGTH_MAX, Refusal, can_be_seen
 from bot.triage.assignments import CardClick
 from bot.triage.inquiry import Delivery, Inquiry, InquiryNote, Reply, window_key
 from bot.triage.model import MessageRef, Question, Report, Step, change_question
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
-from bot.triage.untrusted_text import clean
 
 #: The most inquiries and the most replies per alert.
 INQUIRIES_MAX = 10
@@ -107,7 +106,7 @@ def take_reply(
     key = window_key(reply.view_id, reply.text)
     if key in inquiry.replies:
         return None
-    if not _can_be_seen(reply.text):
+    if not can_be_seen(reply.text):
         return Refusal.NO_TEXT
     if sum(len(each.replies) for each in inquiries) >= REPLIES_MAX:
         return Refusal.TOO_MANY_REPLIES
@@ -205,10 +204,6 @@ def _make_note(before: Question, after: Question, policy: Policy, **told: Any) -
 
 
 def _why_not_say(text: str) -> Refusal | None:
-    if not _can_be_seen(text):
+    if not can_be_seen(text):
         return Refusal.NO_TEXT
     return Refusal.TOO_LONG if len(text) > INQUIRY_LENGTH_MAX else None
-
-
-def _can_be_seen(text: str) -> bool:
-    return bool(clean(text, NOTE_LENGTH_MAX).text.strip())

@@ -58,6 +58,9 @@ FACTS_MAX = 8
 FACT_NAME_MAX = 40
 FACT_VALUE_MAX = 300
 
+#: What the ref of a found line about waiting questions begins with: no key of an alert does.
+FOUND_LINE = "line-"
+
 #: How long Slack's history may lack what was sent before a restore: a call takes up to 20 s, and it lags.
 RESTORE_SETTLES = timedelta(seconds=30)
 
@@ -170,7 +173,7 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundQuestion:
-    """A question's message, as read in Slack."""
+    """A question's message, as read in Slack; or a line about waiting questions, whose ref says so."""
 
     ref: str
     message_ref: MessageRef

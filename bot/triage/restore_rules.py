@@ -14,6 +14,7 @@ from bot.triage.asking_rules import offered_choices, row_key
 from bot.triage.factor_rules import PUSHES_WITHIN
 from bot.triage.inquiry import Delivery, Inquiry
 from bot.triage.model import (
+    FOUND_LINE,
     RESTORE_SETTLES,
     Choice,
     FoundQuestion,
@@ -88,6 +89,11 @@ def restore_window(earlier: Restore | None, written_at: datetime | None, now: da
     if earlier is not None and earlier.until > now - UNKNOWN_AGE:
         since = min(since, earlier.since)
     return Restore(since=since, until=now)
+
+
+def is_old_line(found: FoundQuestion, restore: Restore) -> bool:
+    """Whether this line about waiting questions was posted before the backup, so that the store knows it."""
+    return found.ref.startswith(FOUND_LINE) and found.posted_at < restore.since + LOOK_BACK
 
 
 def reset(question: Question, now: datetime, *, longest: timedelta | None) -> Question:

@@ -23,6 +23,7 @@ from bot.triage import asking_rules, card_rules, restore_rules
 from bot.triage.factor import Attempt
 from bot.triage.log_events import log_question
 from bot.triage.model import (
+    FOUND_LINE,
     Bookmark,
     FoundQuestion,
     HistoryPage,
@@ -127,6 +128,19 @@ class Restores:
         if found.slack_id not in (person.slack_id, ""):  # today the address leads to somebody else
             person = await self._messenger.find_person(found.slack_id)
         return await self._adopt(question, found, person) is None
+
+    async def has_line(self, line: Question) -> bool:
+        """Whether the person was told of this burst after the backup, by a line that the store has lost.
+
+        Raises `TransientError` if the conversation cannot be read yet.
+        """
+        restore = await self.restore()
+        if restore is None or line.accepted_at > restore.until + restore_rules.READ_WITHIN:
+            return False
+        self._require_settled(restore)
+        await self._read_conversation(line.slack_id, restore)
+        found = await self._recorder.store.found_question(FOUND_LINE + line.ref.partition(".")[0])
+        return found is not None and not restore_rules.is_old_line(found, restore)
 
     async def before_work(self, question: Question, work: Work) -> Question | None:
         """Make a question's standing certain before it is worked on; None: it has to wait."""
@@ -354,7 +368,7 @@ class Restores:
         reading = self._readings[slack_id]
         while True:
             page = await self._read_page(slack_id, restore, reading)
-            reading.found += page.questions
+            reading.found += [each for each in page.questions if not restore_rules.is_old_line(each, restore)]
             if page.next is None:
                 # Of two messages of one alert, the one that shows more comes last, so that it is kept.
                 return sorted(reading.found, key=lambda each: each.shown.reports if each.shown else -1)

@@ -478,14 +478,15 @@ async def test_a_message_is_read_alone() -> None:
 
 
 async def test_a_conversation_is_read_page_by_page() -> None:
-    pages = page(message(), {"text": "hello"}, cursor="two"), page(message("another.ref"))
+    line = message("person.secret", "triage_line")
+    pages = page(message(), {"text": "hello"}, cursor="two"), page(message("another.ref"), line)
     async with messenger_of(OPENED, *pages) as (messenger, slack):
         first = await messenger.read_conversation("U0ADA", NOON)
         last = await messenger.read_conversation("U0ADA", NOON, after=first.next)
 
     assert [[each.ref for each in read.questions] for read in (first, last)] == [
         ["key.secret"],
-        ["another.ref"],
+        ["another.ref", "line-person.secret"],
     ]
     assert last.next is None
     assert slack.methods == ["conversations.open", *["conversations.history"] * 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from bot.errors import AmbiguousError, PermanentError, StoreError, TransientErro
 from bot.triage import restore_rules
 from bot.triage.answer_rules import Refusal
 from bot.triage.assignments import CardClick
-from bot.triage.model import Change, Choice, FoundQuestion, MessageRef, Question, State, Work
+from bot.triage.model import FOUND_LINE, Change, Choice, FoundQuestion, MessageRef, Question, State, Work
 from bot.triage.outcomes import Outcome, Reason
 from bot.triage.places import Places
 from bot.triage.policy import AlertPolicies, AlertPolicy, AskWhen, Policy
@@ -700,3 +701,32 @@ def test_places_are_kept_whole() -> None:
 
     assert not places.holds("ref")
     assert places.card == ""
+
+
+@pytest.mark.parametrize(("posted", "lines"), [(timedelta(), 1), (timedelta(hours=-1), 2)])
+async def test_a_restore_tells_nobody_twice_of_a_burst_that_the_store_has_lost(
+    harness: BurstsHarness, posted: timedelta, lines: int
+) -> None:
+    """The line is in Slack. One from before the backup was about another burst."""
+    await harness.accept(*flood(3))
+    await harness.work(seconds=10)
+    backup = copy.deepcopy(harness.store)
+    backed_up_at = harness.clock()
+    harness.clock.advance(seconds=60)
+    await harness.accept(*flood(4, start=3))
+    await harness.work(seconds=60)
+    [(at, line)] = harness.messenger.lines
+    ref = f"{FOUND_LINE}{line.ref}"
+    place = MessageRef(channel="D0ADA", ts="1.7")
+    harness.messenger.shown = {
+        ref: FoundQuestion(ref=ref, message_ref=place, posted_at=at + posted, shown=None)
+    }
+    harness.store = backup
+    await harness.store.reset_after_restore(harness.clock(), since=backed_up_at)
+    harness.restart()
+    await harness.accept(*flood(4, start=3))
+
+    await harness.work(seconds=600)
+
+    assert (await harness.burst()).line.is_over
+    assert len(harness.messenger.lines) == lines

@@ -181,6 +181,15 @@ def test_a_card_links_to_the_alert_where_mozdef_has_an_address(identifier: str, 
     assert "link" not in [each["block_id"] for each in drawn(question, alert_url="")["blocks"]]
 
 
+def test_a_card_has_no_link_that_slack_would_refuse() -> None:
+    request = replace(ANSWERED.request, identifier="\U0001f600" * 255)
+
+    card = drawn(replace(ANSWERED, request=request))
+
+    assert_slack_takes(card)
+    assert "link" not in [each["block_id"] for each in card["blocks"]]
+
+
 def test_an_alert_can_be_taken_until_somebody_has_it_and_then_be_let_go_of() -> None:
     carded = replace(ANSWERED, card_secret="5" * 32)
     untaken = drawn(carded)

@@ -10,7 +10,7 @@ import pytest
 from fakes import NOON, a_request
 
 from bot.triage import inquiry_rules
-from bot.triage.answer_rules import Refusal
+from bot.triage.answer_rules import NOTE_LENGTH_MAX, Refusal
 from bot.triage.asking_rules import new_ref
 from bot.triage.assignments import CardClick
 from bot.triage.inquiry import Delivery, Inquiry, Reply
@@ -211,8 +211,9 @@ def test_a_reply_that_slack_delivers_twice_counts_once() -> None:
         ({"ref": f"{ANSWERED.ref.partition('.')[0]}.{'f' * 32}"}, Refusal.LOST_INQUIRY),
         ({"ref": ANSWERED.ref}, Refusal.LOST_INQUIRY),
         ({"text": " \u200b\n"}, Refusal.NO_TEXT),
+        ({"text": "\u200b" * NOTE_LENGTH_MAX + "cut off"}, Refusal.NO_TEXT),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_nobody_else_replies_and_not_to_anything_else(changes: dict[str, Any], refusal: Refusal) -> None:
     assert reply((an_inquiry(),), **changes) is refusal

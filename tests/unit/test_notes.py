@@ -20,7 +20,7 @@ from bot.errors import StoreError
 from bot.sandbox.fake_slack.limits import problems_of_view
 from bot.slack.render.modals import errors_at, note_view
 from bot.slack.render.question import question_message
-from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
+from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal, can_be_seen
 from bot.triage.model import Choice, Note, Question
 from bot.triage.outcomes import Outcome
 from bot.triage.padding import unpad
@@ -89,6 +89,15 @@ async def test_a_note_that_slack_delivers_again_is_one_another_text_another(harn
         assert isinstance(result, Question)
 
     assert await comments(harness) == [None, "a ", "b ", "a "]
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b\u3164", "\u200b" * NOTE_LENGTH_MAX + "x"])
+async def test_a_note_of_which_nothing_can_be_seen_is_refused(harness: ServiceHarness, text: str) -> None:
+    question = await harness.answer(Choice.NO)
+
+    assert await harness.service.add_note(a_note(question, text)) is Refusal.NO_TEXT
+
+    assert await comments(harness) == [None]
 
 
 async def test_twenty_notes_are_taken_but_the_last_may_be_delivered_again(harness: ServiceHarness) -> None:
@@ -218,7 +227,7 @@ def test_the_window_says_why_a_note_was_not_taken(refusal: Refusal) -> None:
     assert errors_at("note", refusal.value, WORDING) == {"note": WORDING["refusal"][refusal]}
 
 
-@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=400).filter(can_be_seen))
 def test_any_text_is_told_to_mozdef_as_it_was_written(text: str) -> None:
     async def write() -> str:
         harness = ServiceHarness()

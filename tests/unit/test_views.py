@@ -318,6 +318,14 @@ def test_on_a_terminal_show_wraps_what_is_too_long_below_its_own_column() -> Non
     ]
 
 
+def test_on_a_terminal_no_wide_text_leaves_its_place() -> None:
+    """A terminal would wrap it itself, without our mark: what follows would look like a line of ours."""
+    lines = render_question(shown_view(hostile("\u754c " * 60)), width=50).splitlines()
+
+    told = [line for line in lines if not line.startswith("Alert ")]  # it can be copied
+    assert max(map(count_columns, told)) <= 50
+
+
 def test_show_tells_the_facts_what_was_left_out_or_cut_and_how_the_person_was_found() -> None:
     request = replace(
         REQUEST,
@@ -365,14 +373,14 @@ def test_show_tells_what_comes_next_for_an_open_question() -> None:
     ]
 
 
-@pytest.mark.parametrize("piece", ["x", "\U000f0000", "a-", "word "])
+@pytest.mark.parametrize("piece", ["x", "\U000f0000", "a-", "word ", "\u754c", "ab\u754c", "\u754c wide "])
 def test_show_tells_a_long_text_whole_in_lines_that_fit(piece: str) -> None:
     long = replace(ANSWERED, request=replace(ANSWERED.request, summary=piece * 9999))
 
     lines = section_of(rendered(long), f"Alert {ANSWERED.identifier}")
 
     quoted = [line.removeprefix("  │ ") for line in lines if line.startswith("  │")]
-    assert max(map(len, quoted)) <= 76
+    assert max(map(count_columns, quoted)) <= 76
     assert "".join(quoted).replace(" ", "") == (make_printable(piece) * 9999).replace(" ", "")
 
 

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot.cli.output.tables import WHOLE, align_table, count_table, pluralize
+from bot.cli.output.tables import (
+    WHOLE,
+    align_table,
+    count_columns,
+    count_table,
+    pluralize,
+    wrap_columns,
+)
 from bot.printable import make_printable
 from bot.triage.outcomes import Reason, explain
 from bot.triage.trail import REPEATS_MAX, UNKNOWN
@@ -290,7 +296,7 @@ def _quote(text: str) -> Iterator[str]:
     for line in text.splitlines() or [""]:
         printable = make_printable(line)
         for start in range(0, len(printable) or 1, _WRAPPED):
-            for piece in textwrap.wrap(printable[start : start + _WRAPPED], _WIDEST_LINE) or [""]:
+            for piece in wrap_columns(printable[start : start + _WRAPPED], _WIDEST_LINE) or [""]:
                 yield f"{_QUOTED}{piece}".rstrip()
 
 
@@ -301,13 +307,13 @@ def _wrap(lines: Iterator[str], width: int | None) -> Iterator[str]:
     Words stay whole, so that they can be copied.
     """
     for line in lines:
-        if width is None or len(line) <= width or "\n" in line or not line.startswith("  "):
+        if width is None or count_columns(line) <= width or "\n" in line or not line.startswith("  "):
             yield line
         elif line.startswith(_QUOTED):
-            yield from textwrap.wrap(line, width, subsequent_indent=_QUOTED)
+            yield from wrap_columns(line, width, subsequent_indent=_QUOTED)
         else:
             column = _BEFORE_LAST.match(line)
             indent = " " * min(column.end() if column else 0, width // 2)
-            yield from textwrap.wrap(
+            yield from wrap_columns(
                 line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
             )

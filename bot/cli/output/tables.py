@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 #: In terminal columns. A longer value shifts only its own row, and can still be copied whole.
 _WIDEST_CELL = 40
@@ -15,6 +17,9 @@ WHOLE = 10_000
 _NARROWEST_CELL = 9
 
 _GAP = "  "
+
+#: Stands beside a wide character while lines are wrapped. No printable text contains it.
+_FILLER = "\0"
 _CUT = "…"
 
 
@@ -82,6 +87,14 @@ def count_columns(text: str) -> int:
         return len(text)
     shown = (char for char in text if not unicodedata.combining(char))
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in shown)
+
+
+def wrap_columns(text: str, width: int, **options: Any) -> list[str]:
+    """Return a printable text in lines of at most `width` terminal columns. `options`: of `textwrap.wrap`."""
+    # textwrap counts characters. A wide one counts twice with a filler, and once more if the two are parted.
+    wide = {ord(char): f"{_FILLER}{char}" for char in set(text) if count_columns(char) > 1}
+    lines = textwrap.wrap(text.translate(wide), width - bool(wide), **options)
+    return [line.replace(_FILLER, "") for line in lines]
 
 
 def _align(row: Sequence[str], widths: Sequence[int]) -> str:

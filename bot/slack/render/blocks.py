@@ -16,6 +16,7 @@ SECTION_MAX = 3000
 HEADER_MAX = 150
 CONFIRM_TEXT_MAX = 300
 BUTTON_MAX = 75
+URL_MAX = 3000
 
 
 def section(text: str, *, block_id: str) -> Block:

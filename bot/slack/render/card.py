@@ -188,6 +188,8 @@ def _alert_link(question: Question, label: str, alert_url: str) -> list[Block]:
     if not alert_url:
         return []
     url = alert_url.replace("{identifier}", percent_encode(question.request.identifier, safe=""))
+    if len(url) > blocks.URL_MAX:  # an identifier of 255 emoji; Slack would refuse the whole card
+        return []
     return [sentence([link(url, label)], block_id="link")]
 
 

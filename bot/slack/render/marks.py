@@ -6,11 +6,12 @@ the id of a block names what the message shows, and changes with each redraw.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.triage.asking_rules import AS_SHOWN
-from bot.triage.model import Choice, Confidence, FoundQuestion, MessageRef, Shown, TriageRequest
+from bot.triage.model import FOUND_LINE, Choice, Confidence, FoundQuestion, MessageRef, Shown, TriageRequest
 from bot.triage.outcomes import FACTOR_REASONS, Outcome, Reason
 
 if TYPE_CHECKING:
@@ -101,20 +102,29 @@ def is_question(message: Mapping[str, Any], ref: str) -> bool:
 
 def read_question(message: Mapping[str, Any], channel: str) -> FoundQuestion | None:
     """Return the question that a message of the history is; None if it is none."""
-    ref, ts = _read_ref(message), message.get("ts")
-    if not ref or not isinstance(ts, str):
+    ref = _read_ref(message)
+    found = _found(message, ref, channel) if ref else None
+    return found and replace(found, shown=_read_shown(message), request=_read_request(message))
+
+
+def read_line(message: Mapping[str, Any], channel: str) -> FoundQuestion | None:
+    """Return the line about waiting questions that a message of the history is; None if it is none."""
+    metadata = message.get("metadata")
+    is_line = isinstance(metadata, dict) and metadata.get("event_type") == LINE_EVENT
+    ref = _payload(message).get("ref") if is_line else None
+    return _found(message, f"{FOUND_LINE}{ref}", channel) if isinstance(ref, str) and ref else None
+
+
+def _found(message: Mapping[str, Any], ref: str, channel: str) -> FoundQuestion | None:
+    ts = message.get("ts")
+    if not isinstance(ts, str):
         return None
     try:
         posted_at = datetime.fromtimestamp(float(ts), UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return FoundQuestion(
-        ref=ref,
-        message_ref=MessageRef(channel=channel, ts=ts),
-        posted_at=posted_at,
-        shown=_read_shown(message),
-        request=_read_request(message),
-    )
+    place = MessageRef(channel=channel, ts=ts)
+    return FoundQuestion(ref=ref, message_ref=place, posted_at=posted_at, shown=None)
 
 
 def _read_ref(message: Mapping[str, Any]) -> str:
