@@ -348,9 +348,8 @@ def _queue_of(url: str) -> tuple[str, str]:
 
 def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
     microseconds = surroundings.get("WATCHDOG_USEC", "")
-    is_on = re.fullmatch(
-        "[1-9][0-9]{0,18}", microseconds
-    )  # neither 0 nor infinity, see sd_watchdog_enabled(3)
+    # Neither 0 nor infinity: see sd_watchdog_enabled(3).
+    is_on = re.fullmatch("[1-9][0-9]{0,18}", microseconds)
     # Every process of a service inherits it, so it may be meant for another one.
     is_ours = surroundings.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return timedelta(microseconds=int(microseconds)) if is_ours and is_on else None
