@@ -109,6 +109,8 @@ AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "one of an earlier release": (make_version(1), "{path}, schema 1 (upgraded to 6 when the worker", ""),
     "an empty file": (Path.touch, "{path}", ""),
     "a folder": (Path.mkdir, "{path} is a folder", "set STORE_URL to a file in it"),
+    "a named pipe": (os.mkfifo, "{path} is not a file", "set STORE_URL to a file"),
+    "a device": (lambda path: path.symlink_to(os.devnull), "{path} is not a file", "set STORE_URL to a file"),
     "no database": (
         lambda path: path.write_text("these are notes of somebody's " * 100),
         "{path} is corrupt or not a SQLite database (",
