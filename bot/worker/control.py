@@ -183,7 +183,7 @@ def _read_request(line: bytes) -> tuple[str, Mapping[str, Any]]:
 
 
 def _read_answer(line: bytes) -> dict[str, Any] | None:
-    """Return the item of a line, None at the end. `CallFailed` for an error, `ValueError` for anything else."""
+    """Return a line's item, None for the end. `CallFailed` for an error, `ValueError` for anything else."""
     match json.loads(line):
         case {"item": dict(item)}:
             return item
