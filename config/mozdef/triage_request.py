@@ -18,7 +18,7 @@ FIELDS = ("identifier", "alert", "identityConfidence", "summary", "user", "occur
 #: Characters, of up to 12 bytes each in a message of at most 1 MiB. The bot shows fewer to the person.
 LONGEST_SUMMARY = 20_000
 
-#: Characters of any other field in JSON. With more, SQS might refuse the message, so such a field is left out.
+#: Characters of any other field in JSON. With more, SQS might refuse the message, so it is left out.
 LONGEST_FIELD = 40_000
 
 #: Characters of the value of a fact: the bot leaves longer ones out.
@@ -104,7 +104,7 @@ def request_body(fields: Mapping[str, Any]) -> str:
     Fields are not judged here. The bot answers a missing or wrong one with `undeliverable`, so that the alert
     gets its status. `TypeError` for a value that JSON has no form for: pass strings, not objects.
     """
-    request = {}
+    request = {}  # type: Dict[str, Any]
     for name in FIELDS:
         value = fields.get(name)
         if name == "summary" and isinstance(value, str):
