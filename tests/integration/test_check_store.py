@@ -102,6 +102,11 @@ def make_damaged(path: Path) -> None:
         file.write(b"\x0d\x00\x00\x00\x09\x0f\xff" + b"\xff" * 64)
 
 
+def make_past_beyond_the_calendar(path: Path) -> None:
+    make(path)
+    execute(path, f"UPDATE past SET written_at = {2**63 - 1}")
+
+
 #: How a path is prepared, and what is said of it; with a remedy, it is a failure.
 AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "nothing yet": (lambda _: None, "{path} will be created at the first run", ""),
@@ -131,6 +136,7 @@ AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "the store {path} has schema 99, but this release reads only up to 6",
         "install the release that wrote it",
     ),
+    "a damaged past": (make_past_beyond_the_calendar, "the store's row `past` is damaged (", "restore a"),
     "a damaged page": (make_damaged, "{path} is corrupt (", "restore a backup: see docs/operate.md"),
 }
 

@@ -171,6 +171,11 @@ async def make_folder(path: Path) -> None:
     path.mkdir()
 
 
+async def make_past_beyond_the_calendar(path: Path) -> None:
+    await fill(path)
+    execute(path, f"UPDATE past SET written_at = {2**63 - 1}")
+
+
 async def make_pipe(path: Path) -> None:
     os.mkfifo(path)
 
@@ -192,6 +197,7 @@ async def make_socket(path: Path) -> None:
         (make_later_release, r"schema 99.*reads only up to 6"),
         (make_torn_by_a_crash, "corrupt"),
         (make_folder, "is a folder"),
+        (make_past_beyond_the_calendar, "row `past` is damaged"),
         (make_pipe, "is not a file"),
         (make_link_to_device, "is not a file"),
         (make_socket, "is not a file"),
