@@ -373,3 +373,13 @@ async def test_a_second_backup_is_refused_in_words_while_the_first_is_being_made
 
     store.go_on.set()
     assert [piece for piece in await first if piece] == await taken(backup)
+
+
+async def test_a_backup_names_what_is_in_the_way_of_its_copy(tmp_path: Path) -> None:
+    (tmp_path / ".store.db.backup-in-progress").mkdir()
+    backup = store_handlers(PausingStore(), tmp_path / "store.db", clock=Clock())["backup"]
+
+    with pytest.raises(
+        StoreError, match=r"\.store\.db\.backup-in-progress cannot be removed: Is a directory"
+    ):
+        await taken(backup)
