@@ -383,3 +383,13 @@ async def test_a_backup_names_what_is_in_the_way_of_its_copy(tmp_path: Path) -> 
         StoreError, match=r"\.store\.db\.backup-in-progress cannot be removed: Is a directory"
     ):
         await taken(backup)
+
+
+async def test_a_socket_that_cannot_be_removed_does_not_keep_the_worker_from_stopping(path: Path) -> None:
+    async with listening(path) as server:
+        path.unlink()
+        path.mkdir()
+
+        await server.stop()
+
+    assert path.is_dir()
