@@ -30,9 +30,9 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 1 or 78. Wrong usage raises `SystemExit` with 2."""
     _open_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an unencodable character must not be an error
+            stream.reconfigure(errors="replace")  # a character of another encoding must not be an error
     parser = _make_parser()
     interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

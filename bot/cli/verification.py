@@ -12,6 +12,9 @@ from bot.triage.restore_rules import SEQUENCE_STEP
 from bot.triage.trail import UNKNOWN, encode_canonical, hash_of, hash_of_report
 from bot.worker.export_lines import FORMAT, last_line
 
+#: The keys of an alert's line that say what follows it.
+_PROMISED = ("events", "lastEvent", "reports", "lastReport")
+
 #: The keys of an event that its hash covers, in this order.
 _OF_EVENT = ("identifier", "version", "at", "event", "facts", "previous")
 
@@ -133,14 +136,14 @@ class _Reader:
 
     def _read_alert(self, number: int, line: dict[str, Any]) -> None:
         self._close_alert()
-        identifier = str(line["identifier"])
+        identifier, promised = str(line["identifier"]), {key: line[key] for key in _PROMISED}
         self._check_seal(f"line {number}: the line of alert {identifier!r}", line)
         if number == 1:
             self.add_fault("the first line, which names the period of the export, is missing")
         if identifier in self._seen:
             self.add_fault(f"line {number}: alert {identifier!r} is here twice")
         self._seen.add(identifier)
-        self._alert = _Alert(identifier=identifier, promised=line)
+        self._alert = _Alert(identifier=identifier, promised=promised)
         self.result.alerts += 1
 
     def _read_event(self, number: int, line: dict[str, Any]) -> None:

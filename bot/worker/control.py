@@ -82,7 +82,8 @@ class ControlServer:
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next start replaces it, or says what else is there
+            self._path.unlink()
 
     def _make_protocol(self) -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=MAX_REQUEST_BYTES), self._accept)
@@ -159,13 +160,13 @@ def call(
         try:
             connection.sendall(request)
             for line in lines:
-                answer = json.loads(line)
-                if "item" not in answer:
-                    return _finish(answer)
-                yield answer["item"]
+                item = _read_answer(line)
+                if item is None:
+                    return
+                yield item
         except TimeoutError as error:
             raise CallFailed(f"the worker did not answer for {patience.total_seconds():g} s") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise CallFailed(f"the connection to the worker failed ({error})") from error
     raise CallFailed("the worker ended before its answer was complete")
 
@@ -182,9 +183,16 @@ def _read_request(line: bytes) -> tuple[str, Mapping[str, Any]]:
     raise ValueError("no command with arguments")
 
 
-def _finish(answer: Mapping[str, Any]) -> None:
-    if "error" in answer:
-        raise CallFailed(str(answer["error"]))
+def _read_answer(line: bytes) -> dict[str, Any] | None:
+    """Return a line's item, None for the end. `CallFailed` for an error, `ValueError` for anything else."""
+    match json.loads(line):
+        case {"item": dict(item)}:
+            return item
+        case {"end": True}:
+            return None
+        case {"error": str(error)}:
+            raise CallFailed(error)
+    raise ValueError("its answer cannot be read")
 
 
 def _listen(path: Path) -> socket.socket:

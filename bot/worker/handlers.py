@@ -172,7 +172,10 @@ class _StoreCommands:
                 yield piece
 
     async def _stream_copy(self, copy: Path) -> Answers:
-        await asyncio.to_thread(copy.unlink, missing_ok=True)
+        try:
+            await asyncio.to_thread(copy.unlink, missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{copy} cannot be removed: {error.strerror}; move it away") from error
         copying = asyncio.create_task(self._archive.copy_to(copy))
         try:
             while not (await asyncio.wait({copying}, timeout=HEARTBEAT_SECONDS))[0]:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from bot.clock import Clock
@@ -28,6 +29,16 @@ LIFETIME = timedelta(seconds=10)
 
 #: How long a request in progress may delay the shutdown, in seconds.
 SHUTDOWN_TIMEOUT = 1.0
+
+
+def _is_fault_of_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (HttpProcessingError, web.RequestPayloadError))
+
+
+#: What aiohttp logs, without the tracebacks of requests that are no HTTP: every caller could cause them.
+_requests_log = logging.getLogger("aiohttp.server.metrics")
+_requests_log.addFilter(_is_fault_of_ours)
 
 
 class MetricsServer:
@@ -50,7 +61,9 @@ class MetricsServer:
         self._clock = clock
         app = web.Application(middlewares=[self._close_afterwards])
         app.add_routes([web.get("/metrics", self._show_metrics), web.get("/healthz", self._show_health)])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+        self._runner = web.AppRunner(
+            app, access_log=None, logger=_requests_log, shutdown_timeout=SHUTDOWN_TIMEOUT
+        )
         self._listener = Listener(self._make_protocol, limit=limit, lifetime=lifetime)
 
     async def start(self, host: str, port: int) -> None:

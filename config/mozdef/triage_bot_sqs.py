@@ -8,6 +8,7 @@ It runs on MozDef's Python 3.6 with boto3 1.7.67, and on whatever is newer.
 
 import json
 import os
+import re
 from datetime import datetime, timedelta
 
 from . import triage_bot
@@ -117,9 +118,12 @@ def read_settings(path):
             raise ValueError(
                 f"{path}: there is no setting {key!r}; known are request_queue, region, endpoint_url"
             )
-    for key, meaning in (("request_queue", "the queue's name, not its URL"), ("region", "an AWS region")):
+    for key, form, meaning in (
+        ("request_queue", "[A-Za-z0-9_-]{1,80}", "the queue's name, not its URL"),
+        ("region", "[a-z0-9-]+", "an AWS region"),
+    ):
         value = settings.get(key)
-        if not isinstance(value, str) or not value or "/" in value:
+        if not isinstance(value, str) or not re.fullmatch(form, value):
             raise ValueError(f"{path}: {key} must be {meaning}, not {value!r}")
     return settings
 

@@ -18,8 +18,8 @@ FIELDS = ("identifier", "alert", "identityConfidence", "summary", "user", "occur
 #: Characters, of up to 12 bytes each in a message of at most 1 MiB. The bot shows fewer to the person.
 LONGEST_SUMMARY = 20_000
 
-#: Characters of `facts` in JSON. With more, SQS might refuse the message: the bot asks without them instead.
-LONGEST_FACTS = 40_000
+#: Characters of any other field in JSON. With more, SQS might refuse the message, so it is left out.
+LONGEST_FIELD = 40_000
 
 #: Characters of the value of a fact: the bot leaves longer ones out.
 LONGEST_VALUE = 300
@@ -104,12 +104,13 @@ def request_body(fields: Mapping[str, Any]) -> str:
     Fields are not judged here. The bot answers a missing or wrong one with `undeliverable`, so that the alert
     gets its status. `TypeError` for a value that JSON has no form for: pass strings, not objects.
     """
-    request = {name: fields[name] for name in FIELDS if name in fields}
-    if len(json.dumps(request.get("facts"))) > LONGEST_FACTS:
-        del request["facts"]
-    summary = request.get("summary")
-    if isinstance(summary, str) and len(summary) > LONGEST_SUMMARY:
-        request["summary"] = summary[:LONGEST_SUMMARY]
+    request = {}  # type: Dict[str, Any]
+    for name in FIELDS:
+        value = fields.get(name)
+        if name == "summary" and isinstance(value, str):
+            request[name] = value[:LONGEST_SUMMARY]
+        elif name in fields and len(json.dumps(value)) <= LONGEST_FIELD:
+            request[name] = value
     return json.dumps(request, sort_keys=True)
 
 

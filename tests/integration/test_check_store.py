@@ -102,6 +102,11 @@ def make_damaged(path: Path) -> None:
         file.write(b"\x0d\x00\x00\x00\x09\x0f\xff" + b"\xff" * 64)
 
 
+def make_past_beyond_the_calendar(path: Path) -> None:
+    make(path)
+    execute(path, f"UPDATE past SET written_at = {2**63 - 1}")
+
+
 #: How a path is prepared, and what is said of it; with a remedy, it is a failure.
 AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "nothing yet": (lambda _: None, "{path} will be created at the first run", ""),
@@ -109,6 +114,8 @@ AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "one of an earlier release": (make_version(1), "{path}, schema 1 (upgraded to 6 when the worker", ""),
     "an empty file": (Path.touch, "{path}", ""),
     "a folder": (Path.mkdir, "{path} is a folder", "set STORE_URL to a file in it"),
+    "a named pipe": (os.mkfifo, "{path} is not a file", "set STORE_URL to a file"),
+    "a device": (lambda path: path.symlink_to(os.devnull), "{path} is not a file", "set STORE_URL to a file"),
     "no database": (
         lambda path: path.write_text("these are notes of somebody's " * 100),
         "{path} is corrupt or not a SQLite database (",
@@ -129,6 +136,7 @@ AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "the store {path} has schema 99, but this release reads only up to 6",
         "install the release that wrote it",
     ),
+    "a damaged past": (make_past_beyond_the_calendar, "the store's row `past` is damaged (", "restore a"),
     "a damaged page": (make_damaged, "{path} is corrupt (", "restore a backup: see docs/operate.md"),
 }
 

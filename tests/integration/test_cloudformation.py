@@ -134,6 +134,7 @@ def test_the_forwarder_writes_a_request_as_the_drop_in_does(forwarder: Forwarder
         alert(summary="x" * 1_100_000),
         alert(summary="\U0001f511" * 30_000, severity="NOTICE"),
         alert(summary=None),
+        alert(user=["x"] * 400_000),
         {},
     ]
 

@@ -193,6 +193,32 @@ async def test_a_worker_that_never_answers_is_given_up(path: Path) -> None:
             await asyncio.to_thread(lambda: list(call(path, "waiting", patience=timedelta(seconds=0.1))))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"42\n",
+        b"null\n",
+        b"[]\n",
+        b'["item"]\n',
+        b"{}\n",
+        b'{"item": 5}\n',
+        b"[" * 100_000 + b"\n",
+        b"\xff\n",
+    ],
+)
+async def test_an_answer_that_is_none_is_named_and_never_taken_for_a_whole_one(
+    path: Path, answer: bytes
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(answer + b'{"end": true}\n')
+        writer.close()
+
+    async with await asyncio.start_unix_server(serve, path), asyncio.timeout(SECONDS):
+        with pytest.raises(CallFailed, match="the connection to the worker failed"):
+            await ask(path, "list")
+
+
 # Callers that talk nonsense, say nothing, do not read, or leave
 
 
@@ -347,3 +373,23 @@ async def test_a_second_backup_is_refused_in_words_while_the_first_is_being_made
 
     store.go_on.set()
     assert [piece for piece in await first if piece] == await taken(backup)
+
+
+async def test_a_backup_names_what_is_in_the_way_of_its_copy(tmp_path: Path) -> None:
+    (tmp_path / ".store.db.backup-in-progress").mkdir()
+    backup = store_handlers(PausingStore(), tmp_path / "store.db", clock=Clock())["backup"]
+
+    with pytest.raises(
+        StoreError, match=r"\.store\.db\.backup-in-progress cannot be removed: Is a directory"
+    ):
+        await taken(backup)
+
+
+async def test_a_socket_that_cannot_be_removed_does_not_keep_the_worker_from_stopping(path: Path) -> None:
+    async with listening(path) as server:
+        path.unlink()
+        path.mkdir()
+
+        await server.stop()
+
+    assert path.is_dir()

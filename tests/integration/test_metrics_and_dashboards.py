@@ -139,6 +139,29 @@ def test_a_worker_that_does_its_job_is_healthy_and_notes_every_poll_that_sqs_ans
     )
 
 
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /metrics HTTP/9.9\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /metrics HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+    ids=["too long", "another version", "no URL", "two lengths", "no gzip"],
+)
+def test_a_request_that_is_none_is_answered_and_leaves_nothing_in_the_log(
+    busy: Busy, request_bytes: bytes
+) -> None:
+    host, _, port = busy.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as caller, caller.makefile("rb") as answer:
+        caller.sendall(request_bytes)
+        assert answer.read().startswith(b"HTTP/1.")
+
+    assert health(busy.address)[0] == 200
+    assert "Traceback" not in busy.world.worker.log
+
+
 def test_a_worker_that_slack_has_left_is_not_healthy_until_slack_is_back(world: World, address: str) -> None:
     world.slack.stop()
     until(lambda: problems(address) == {"no_link"}, what="no link is a problem")

@@ -456,6 +456,12 @@ def test_a_refused_refresh_keeps_the_session_and_loses_no_alert(
         ('{"request_queue": "", "region": "us-west-2"}', ["request_queue must be the queue's name", "''"]),
         ('{"region": "us-west-2"}', ["request_queue must be the queue's name", "None"]),
         ('{"request_queue": "q", "region": null}', ["region must be an AWS region", "None"]),
+        (
+            '{"request_queue": "q ", "region": "us-west-2"}',
+            ["request_queue must be the queue's name", "'q '"],
+        ),
+        ('{"request_queue": "q.fifo", "region": "us-west-2"}', ["the queue's name", "'q.fifo'"]),
+        ('{"request_queue": "q", "region": "us-west-2\\n"}', ["region must be an AWS region", "us-west-2"]),
         ('{"request_queue": "q"}', ["region must be an AWS region", "None"]),
     ],
 )

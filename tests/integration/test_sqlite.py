@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import sys
 import threading
@@ -170,6 +171,24 @@ async def make_folder(path: Path) -> None:
     path.mkdir()
 
 
+async def make_past_beyond_the_calendar(path: Path) -> None:
+    await fill(path)
+    execute(path, f"UPDATE past SET written_at = {2**63 - 1}")
+
+
+async def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+async def make_link_to_device(path: Path) -> None:
+    path.symlink_to(os.devnull)
+
+
+async def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
@@ -178,6 +197,10 @@ async def make_folder(path: Path) -> None:
         (make_later_release, r"schema 99.*reads only up to 6"),
         (make_torn_by_a_crash, "corrupt"),
         (make_folder, "is a folder"),
+        (make_past_beyond_the_calendar, "row `past` is damaged"),
+        (make_pipe, "is not a file"),
+        (make_link_to_device, "is not a file"),
+        (make_socket, "is not a file"),
     ],
 )
 async def test_what_is_no_store_of_ours_is_refused_and_left_as_it_is(

@@ -76,7 +76,8 @@ def past_of(path: Path) -> PastRow:
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    return {each.name: each.read_bytes() for each in folder.iterdir() if not each.name.endswith("-shm")}
+    files = (each for each in folder.iterdir() if each.is_file() and not each.name.endswith("-shm"))
+    return {each.name: each.read_bytes() for each in files}
 
 
 def cut(path: Path, size: int) -> None:
@@ -107,6 +108,11 @@ def damage_slot(*numbers: int) -> Fault:
     return damage
 
 
+def replace_head_with_pipe(path: Path) -> None:
+    head_path(path).unlink()
+    os.mkfifo(head_path(path))
+
+
 AFTER_A_STOP: dict[str, tuple[Fault, str]] = {
     "deleted": (Path.unlink, "gone or empty, and the 31 commits"),
     "renamed": (
@@ -118,6 +124,7 @@ AFTER_A_STOP: dict[str, tuple[Fault, str]] = {
     "another store": (replace_with("other.db"), "another store than the one that store.db.head belongs to"),
     "the head is missing": (lambda path: head_path(path).unlink(), "store.db.head, .* is missing"),
     "both slots damaged": (damage_slot(0, 1), "store.db.head next to it is damaged"),
+    "the head is a named pipe": (replace_head_with_pipe, "store.db.head next to it is damaged"),
     "the head emptied": (lambda path: cut(head_path(path), 0), "store.db.head next to it is damaged"),
 }
 AFTER_A_KILL: dict[str, tuple[Fault, str]] = {

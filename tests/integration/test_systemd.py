@@ -288,3 +288,28 @@ def test_a_worker_that_the_watchdog_ends_says_where_it_was(world: World) -> None
     assert exit_code == -signal.SIGABRT
     assert "in run_worker" in world.worker.log or "in run_forever" in world.worker.log
     assert "Fatal Python error: Aborted" in world.worker.log
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        pytest.param(lambda unit: unit.write_text("[Service]\n"), id="a file"),
+        pytest.param(lambda unit: unit.symlink_to("/opt/gone.service"), id="a link to nothing"),
+    ],
+)
+def test_the_package_warns_of_an_older_unit_that_hides_its_own(
+    tmp_path: Path, leave: Callable[[Path], object]
+) -> None:
+    script = (HERE.parents[1] / "scripts/debian/postinst").read_text(encoding="utf-8")
+    for folder in ("/etc/", "/run/", "/usr/"):
+        script = script.replace(folder, f"{tmp_path}{folder}")
+    unit = tmp_path / "etc/systemd/system/triage-bot.service"
+    unit.parent.mkdir(parents=True)
+    leave(unit)
+    (tmp_path / "etc/triage-bot.env").touch()
+
+    done = subprocess.run(  # noqa: S603 - the package's script, on folders of the test's
+        ["/bin/sh", "-c", script, "postinst", "configure"], capture_output=True, text=True, check=True
+    )
+
+    assert f"sudo rm {unit}" in done.stderr

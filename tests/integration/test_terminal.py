@@ -17,7 +17,13 @@ import pytest
 from world import PATIENCE_SECONDS, World, until
 from world.worker import bare_environment, begin
 
-CTRL_D = "\x04"
+#: The second is what Python does in a locale such as en_US.UTF-8, which not every machine has.
+TERMINAL = {"TERM": "xterm", "PYTHONIOENCODING": "utf-8:strict"}
+
+CTRL_D = b"\x04"
+
+#: What is typed to decline; the last is a terminal's that is not UTF-8.
+REFUSALS = (b"n\n", b"\n", CTRL_D, b"\xff\n")
 
 
 class Shown(NamedTuple):
@@ -27,12 +33,12 @@ class Shown(NamedTuple):
     text: str
 
 
-def run_on_terminal(*arguments: str, typed: str = "", environ: Mapping[str, str], folder: Path) -> Shown:
+def run_on_terminal(*arguments: str, typed: bytes = b"", environ: Mapping[str, str], folder: Path) -> Shown:
     """Run a command on a terminal at which this is typed."""
     leader, follower = pty.openpty()
-    os.write(leader, typed.encode())
+    os.write(leader, typed)
     streams = follower, follower, follower
-    process = begin(arguments, folder=folder, environment={"TERM": "xterm", **environ}, streams=streams)
+    process = begin(arguments, folder=folder, environment={**TERMINAL, **environ}, streams=streams)
     os.close(follower)
     text = b""
     with os.fdopen(leader, "rb", buffering=0) as shown, suppress(OSError):  # once nobody has it open
@@ -92,7 +98,7 @@ class Reported(NamedTuple):
     world: World
     identifier: str
 
-    def on_terminal(self, *arguments: str, typed: str = "", columns: int = 80) -> Shown:
+    def on_terminal(self, *arguments: str, typed: bytes = b"", columns: int = 80) -> Shown:
         environ = {**self.world.worker.environment, "COLUMNS": str(columns), "NO_COLOR": "1"}
         return run_on_terminal(*arguments, typed=typed, environ=environ, folder=self.world.worker.folder)
 
@@ -154,7 +160,7 @@ def test_a_replay_asks_on_a_terminal_and_nowhere_else(reported: Reported) -> Non
     world, identifier = reported.world, reported.identifier
     question = "Send 1 report again? [y/N] "
 
-    declined = [reported.on_terminal("replay", identifier, typed=typed) for typed in ("n\n", "\n", CTRL_D)]
+    declined = [reported.on_terminal("replay", identifier, typed=typed) for typed in REFUSALS]
     dry = reported.on_terminal("replay", identifier, "--dry-run")
     unchanged = world.known_row(identifier)["reports"]
 
@@ -164,7 +170,7 @@ def test_a_replay_asks_on_a_terminal_and_nowhere_else(reported: Reported) -> Non
     assert [row["sentAt"] is not None for row in unchanged] == [True]
     assert all(max(map(len, each.text.splitlines())) <= 80 for each in declined)
     ways = [
-        reported.on_terminal("replay", identifier, typed="y\n"),
+        reported.on_terminal("replay", identifier, typed=b"y\n"),
         reported.on_terminal("replay", identifier, "--yes"),
         Shown(0, world.worker.command("replay", identifier).stdout),
     ]

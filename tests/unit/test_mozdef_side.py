@@ -65,6 +65,9 @@ def test_a_summary_without_end_is_cut_to_what_a_queue_takes(letter: str) -> None
         ({"summary": None}, "summary must be"),
         ({"alert": ""}, "alert must be"),
         ("user", "user is missing"),
+        ({"user": "a" * 3_000_000}, "user is missing"),
+        ({"alert": ["duo"] * 1_000_000}, "alert is missing"),
+        ({"summary": {"text": "x" * 3_000_000}}, "summary is missing"),
     ],
 )
 def test_a_field_that_mozdef_could_not_fill_is_left_for_the_bot_to_answer(
@@ -72,8 +75,10 @@ def test_a_field_that_mozdef_could_not_fill_is_left_for_the_bot_to_answer(
 ) -> None:
     alert = {name: value for name, value in ALERT.items() if name != broken}
 
-    answer = decode_request(request_body({**alert, **(broken if isinstance(broken, dict) else {})}))
+    body = request_body({**alert, **(broken if isinstance(broken, dict) else {})})
 
+    answer = decode_request(body)
+    assert len(body) < BATCH_BYTES
     assert isinstance(answer, InvalidBody)
     assert answer.reason.startswith(reason)
     assert answer.salvaged is not None

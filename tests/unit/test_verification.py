@@ -32,6 +32,9 @@ from bot.worker.handlers import store_handlers
 ALERTS = 1000
 DAY = timedelta(days=1)
 
+#: In place of a value: its key is removed.
+GONE = object()
+
 
 async def exported(store: MemoryStore) -> list[bytes]:
     handlers = store_handlers(store, None, clock=SteppedClock(now=NOON + DAY))
@@ -164,6 +167,7 @@ def forged(lines: list[bytes], kind: str, **changes: Any) -> list[bytes]:
     """Change what the last line of a kind says, and seal the export anew."""
     place = max(number for number, line in enumerate(lines) if f'"line":"{kind}"'.encode() in line)
     changed = json.loads(lines[place]) | changes
+    changed = {key: value for key, value in changed.items() if value is not GONE}
     return sealed_anew([*lines[:place], json.dumps(changed).encode(), *lines[place + 1 :]])
 
 
@@ -183,6 +187,8 @@ def forged(lines: list[bytes], kind: str, **changes: Any) -> list[bytes]:
         ("export", {"format": 2}, "line 1 does not belong here: it begins an export of format 2"),
         ("event", {"line": "rumour"}, "line 7 is damaged or was changed"),
         ("report", {"triagebot": None}, "line 8 is damaged or was changed"),
+        ("alert", {"events": GONE}, "line 2 is damaged or was changed"),
+        ("alert", {"lastReport": GONE}, "line 2 is damaged or was changed"),
     ],
 )
 def test_what_was_forged_is_named(kind: str, changes: dict[str, Any], said: str) -> None:

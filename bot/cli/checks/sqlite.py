@@ -102,6 +102,8 @@ def _judge(path: Path, *, deep: bool) -> Finding:
         return _not_permitted_finding(f"the folder {folder}")
     if path.is_dir():
         return Finding.failed(SUBJECT, f"{path} is a folder", "set STORE_URL to a file in it")
+    if path.exists() and not path.is_file():
+        return Finding.failed(SUBJECT, f"{path} is not a file", "set STORE_URL to a file")
     files = [each for each in (path, head_path(path)) if each.exists()]
     if locked := [each for each in files if not os.access(each, os.R_OK | os.W_OK)]:
         return _not_permitted_finding(f"the file {locked[0]}")

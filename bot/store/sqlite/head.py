@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import re
+import stat
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +81,10 @@ def log_path(store: Path) -> Path:
 def read_notes(path: Path) -> Notes:
     """Return the notes of the head at `path`. Raises `OSError` if it cannot be read."""
     try:
-        content = path.read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):
+            return ()  # reading a pipe would wait forever
+        with path.open("rb") as file:
+            content = file.read(_SLOTS * SLOT_BYTES)
     except FileNotFoundError:
         return None
     slots = [content[start : start + SLOT_BYTES] for start in (0, SLOT_BYTES)]

@@ -383,13 +383,15 @@ def _require_file(path: Path, *, create: bool) -> None:
             raise StoreUnusable(
                 f"the store's folder {path.parent} does not exist; create it, or set STORE_URL"
             )
+        if path.is_dir():
+            raise StoreUnusable(f"the store {path} is a folder; set STORE_URL to a file in it")
         if path.exists():
+            if not path.is_file():
+                raise StoreUnusable(f"the store {path} is not a file; set STORE_URL to a file")
             os.close(os.open(path, os.O_RDWR))
             return
     except PermissionError as error:
         raise StoreUnusable(f"this user cannot write to the store {path}: {error.strerror}") from error
-    except IsADirectoryError as error:
-        raise StoreUnusable(f"the store {path} is a folder; set STORE_URL to a file in it") from error
     except OSError as error:
         raise StartRefused(f"the store {path} cannot be opened: {error.strerror}") from error
     if not create:

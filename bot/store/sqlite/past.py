@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from bot.errors import StoreUnusable
 from bot.store.records.rows import microseconds, moment
 from bot.store.sqlite.head import Head, Note, Notes, describe, head_path, is_same, log_path
 
@@ -37,22 +38,25 @@ class PastRow:
 
 
 def read_past(connection: sqlite3.Connection) -> PastRow | None:
-    """Return the row of a store; None if its schema has none yet."""
+    """Return the row of a store; None if its schema has none yet. `StoreUnusable` if it is damaged."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'past'").fetchone():
         return None
     row = connection.execute(f"SELECT {_COLUMNS} FROM past").fetchone()
     if row is None:
         return None
     identity, commits, written_at, is_backup, restored_at, restored_from, replaces = row
-    return PastRow(
-        identity=identity,
-        commits=commits,
-        written_at=moment(written_at),
-        is_backup=bool(is_backup),
-        restored_at=moment(restored_at),
-        restored_from=moment(restored_from),
-        replaces=replaces,
-    )
+    try:
+        return PastRow(
+            identity=identity,
+            commits=commits,
+            written_at=moment(written_at),
+            is_backup=bool(is_backup),
+            restored_at=moment(restored_at),
+            restored_from=moment(restored_from),
+            replaces=replaces,
+        )
+    except OverflowError as error:
+        raise StoreUnusable(f"the store's row `past` is damaged ({error}); restore a backup") from error
 
 
 def new_identity() -> str:
