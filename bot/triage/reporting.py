@@ -32,17 +32,17 @@ def with_card(question: Question, now: datetime, policy: Policy) -> Question:
     A card that is due later is left unchanged: it waits for its turn, or a worker is about to show it.
     """
     wanted = question.standing is not None and policy.wants_card(question, question.standing)
-    if question.waited_since is not None and not _may_be_asked(question):
+    if question.waited_since is not None and not _was_called(question):
         wanted = False  # the burst has a card
     kept = bool(question.card_ts) and policy.has_channel
     due_at = max(now, question.card_due_at or now)
     return change_question(question, card_due_at=due_at) if wanted or kept else question
 
 
-def _may_be_asked(question: Question) -> bool:
-    """Whether a question that has ended was asked, or may have been."""
-    is_unknown = question.reason in (Reason.DELIVERY_UNKNOWN, Reason.NOT_ASKED_IN_TIME)
-    return question.asked_at is not None or (is_unknown and question.in_doubt_since is not None)
+def _was_called(question: Question) -> bool:
+    """Whether a question that waited and has ended had its turn: its burst's card tells of it no more."""
+    is_unknown = question.reason == Reason.DELIVERY_UNKNOWN and question.in_doubt_since is not None
+    return question.asked_at is not None or is_unknown or question.reason == Reason.NOT_ASKED_IN_TIME
 
 
 def report_on(  # noqa: PLR0913 - each says something else about the report

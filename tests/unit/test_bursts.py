@@ -15,7 +15,7 @@ from fakes import ADA, ADDRESS, NOON
 from memory_store import MemoryStore
 
 from bot.errors import AmbiguousError, PermanentError, StoreError, TransientError
-from bot.triage import restore_rules
+from bot.triage import asking_rules, place_rules, restore_rules
 from bot.triage.answer_rules import Refusal
 from bot.triage.assignments import CardClick
 from bot.triage.model import FOUND_LINE, Change, Choice, FoundQuestion, MessageRef, Question, State, Work
@@ -278,6 +278,21 @@ async def test_what_finds_no_place_for_an_hour_is_reported_and_still_asked_later
 
     assert (await harness.question("decoy-0003")).standing is Outcome.NO
     assert len(await harness.reports("decoy-0003")) == 2
+
+
+async def test_what_was_called_too_late_to_be_asked_in_time_has_a_card_of_its_own(
+    harness: BurstsHarness,
+) -> None:
+    await harness.accept(*flood(4))
+    await harness.work(seconds=30)
+    waiting, places = await harness.question("decoy-0003"), await harness.places()
+
+    called = place_rules.call(waiting, places, NOON, harness.policy).question
+    ended = asking_rules.expire(called, called.deadline or NOON, harness.policy)
+
+    assert ended is not None
+    assert (ended.question.reason, ended.question.in_doubt_since) == (Reason.NOT_ASKED_IN_TIME, None)
+    assert ended.question.card_due_at == called.deadline
 
 
 async def test_what_never_finds_a_place_is_given_up_without_another_report(harness: BurstsHarness) -> None:
