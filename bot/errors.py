@@ -66,6 +66,10 @@ class StoreError(TriageBotError):
     """The store could not read or write (disk full, read-only …). Nothing of the change was saved."""
 
 
+class DamagedRow(StoreError):
+    """A row does not hold what this release writes: it is damaged, or a later release wrote it."""
+
+
 class StoreReplaced(StoreError):
     """The store's file is gone, or another is at its path. What was committed is kept for a rescue."""
 

@@ -119,6 +119,7 @@ Event = Literal[
     "slack.authenticated",
     "slack.delayed",
     "start.failed",
+    "store.damaged",
     "store.delayed",
     "store.failed",
     "store.mismatched",

@@ -20,7 +20,7 @@ import pytest
 from fakes import NOON
 from store_files import REPOSITORY, WRITER, a_database, a_question, contents, execute, fill, modes_in, opened
 
-from bot.errors import ConfigError, StartRefused, StoreError, StoreUnusable
+from bot.errors import ConfigError, DamagedRow, StartRefused, StoreError, StoreUnusable
 from bot.store import open_store
 from bot.store.address import store_path
 from bot.store.sqlite.connection import Database
@@ -44,6 +44,36 @@ def test_any_other_url_is_refused(url: str) -> None:
 
 
 # Opening
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["state = 'acceptfd'", "accepted_at = 1 << 61", "assignments = '['", "assignments = '[1]'"],
+)
+async def test_a_damaged_row_is_named_and_keeps_nothing_else_waiting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    path = tmp_path / "store.db"
+    await fill(path, 2)
+    execute(path, f"UPDATE question SET {damage} WHERE identifier = 'alert-0'")
+
+    async with opened(path, create=False) as store:
+        due = await store.due(work=Work.ASK, now=NOON, limit=9)
+        listed = await store.list_questions(limit=9)
+        with pytest.raises(DamagedRow, match="the question of 'alert-0' cannot be read"):
+            await store.find("alert-0")
+
+    assert [each.identifier for each in due] == [each.identifier for each in listed] == ["alert-1"]
+    assert {vars(record)["event"] for record in caplog.records} == {"store.damaged"}
+
+
+async def test_an_impossible_time_in_a_row_keeps_nobody_from_knowing_what_comes_next(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    await fill(path)
+    execute(path, "UPDATE question SET due_at = 1 << 61")
+
+    async with opened(path, create=False) as store:
+        assert await store.next_due(NOON) is None
 
 
 async def test_what_was_stored_is_there_after_closing_and_opening(tmp_path: Path) -> None:

@@ -360,7 +360,7 @@ def taking_item(question: Question) -> Item:
 async def read_questions(table: Table, items: Sequence[Mapping[str, Any]]) -> list[Question]:
     """Return the questions that items hold, with their additions, which are read if there may be any.
 
-    `StoreError` if DynamoDB fails; `ValueError` for a state or outcome that this release lacks.
+    `StoreError` if DynamoDB fails; `DamagedRow` also for a state or outcome that this release lacks.
     """
     keys = [addition_key(item[schema.PARTITION]) for item in items if item.get(HAS_ADDITION) != 0]
     additions = {item[schema.PARTITION]: item for item in await table.get_many(keys)}

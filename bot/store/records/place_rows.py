@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from bot.store.records.rows import EPOCH, microseconds, moment
+from bot.store.records.rows import EPOCH, microseconds, moment, reading
 from bot.triage.places import Burst, Line, Place, Places
 
 _TIMES = ("since", "card_due_at", "taken_at", "idle_since", "ended_at")
@@ -37,8 +37,9 @@ def places_row(places: Places) -> dict[str, Any]:
     }
 
 
+@reading
 def places_of(row: Mapping[str, Any]) -> Places:
-    """Return the places that a row holds."""
+    """Return the places that a row holds. `DamagedRow`."""
     facts = json.loads(row["facts"])
     return Places(
         person=row["person"],

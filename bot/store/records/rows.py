@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, wraps
 from itertools import compress
 from operator import is_not, itemgetter
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
+from bot.errors import DamagedRow
 from bot.triage.asking_rules import row_key
 from bot.triage.assignments import Assignment, AssignmentKind
 from bot.triage.event_kinds import EventKind
 from bot.triage.factor import Attempt, Proof
 from bot.triage.inquiry import Delivery, Inquiry, InquiryNote
+from bot.triage.log_events import log_event
 from bot.triage.model import (
     Change,
     Choice,
@@ -31,6 +34,10 @@ from bot.triage.model import (
 )
 from bot.triage.outcomes import Outcome
 from bot.triage.trail import UNKNOWN
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 #: Times are stored as microseconds since this moment.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -123,6 +130,33 @@ def microseconds(moment: datetime | None) -> int | None:
 def moment(stored: int | None) -> datetime | None:
     """Return a stored time (microseconds since 1970) as an aware datetime in UTC."""
     return None if stored is None else EPOCH + stored * _MICROSECOND
+
+
+def reading(read: Callable[[Mapping[str, Any]], T]) -> Callable[[Mapping[str, Any]], T]:
+    """Make a function that reads a row raise `DamagedRow`, whatever is wrong with the row."""
+
+    @wraps(read)
+    def read_row(row: Mapping[str, Any]) -> T:
+        try:
+            return read(row)
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            names = [name for name in ("identifier", "person", "key") if name in row.keys()]  # noqa: SIM118 - sqlite3.Row
+            kind = read.__name__.strip("_").removesuffix("_of")
+            what = f"{kind} of {row[names[0]]!r}"
+            raise DamagedRow(f"the {what} cannot be read: its row is damaged ({error})") from error
+
+    return read_row
+
+
+def skip_damaged(read: Callable[[Any], T], rows: Iterable[Any]) -> list[T]:
+    """Return what the rows hold, and log those that are damaged: the others must not wait for them."""
+    found = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except DamagedRow as error:
+            log_event(log.error, "store.damaged", "%s; restore a backup", error)
+    return found
 
 
 def restore_of(since: int, until: int) -> Restore:
@@ -227,11 +261,9 @@ def _as_written(fields: dict[str, Any]) -> dict[str, Any]:
     return fields | {name: _WRITTEN[name](fields[name]) for name in fields.keys() & _WRITTEN.keys()}
 
 
+@reading
 def question_of(row: Mapping[str, Any]) -> Question:
-    """Return the question of a row.
-
-    Raises `ValueError` for a state or outcome that this release does not know.
-    """
+    """Return the question of a row. `DamagedRow` also for a state or outcome that this release lacks."""
     request = TriageRequest(
         identifier=row["identifier"],
         alert=row["alert"],
@@ -361,26 +393,30 @@ def event_row(event: TrailEvent) -> dict[str, Any]:
 
 
 def events_of(identifier: str, rows: Iterable[Mapping[str, Any]]) -> list[TrailEvent]:
-    """Return the events of one alert from its rows, which are in order of their versions."""
+    """Return the events of one alert from its rows, in order of their versions. `DamagedRow`."""
     events: list[TrailEvent] = []
     for row in rows:
         previous = events[-1].hash if events else ""
-        events.append(
-            TrailEvent(
-                identifier=identifier,
-                version=row["version"],
-                at=EPOCH + row["at"] * _MICROSECOND,
-                kind=EventKind(row["kind"]),
-                facts=json.loads(row["facts"]),
-                previous=UNKNOWN if row["after_gap"] else previous,
-                hash=row["hash"],
-            )
-        )
+        events.append(_event_of({**row, "identifier": identifier, "previous": previous}))
     return events
 
 
+@reading
+def _event_of(row: Mapping[str, Any]) -> TrailEvent:
+    return TrailEvent(
+        identifier=row["identifier"],
+        version=row["version"],
+        at=EPOCH + row["at"] * _MICROSECOND,
+        kind=EventKind(row["kind"]),
+        facts=json.loads(row["facts"]),
+        previous=UNKNOWN if row["after_gap"] else row["previous"],
+        hash=row["hash"],
+    )
+
+
+@reading
 def report_of(row: Mapping[str, Any]) -> OutboxRow:
-    """Return the report of a row that is joined with its question's identifier."""
+    """Return the report of a row that is joined with its question's identifier. `DamagedRow`."""
     return OutboxRow(
         identifier=row["identifier"],
         sequence=row["sequence"],
@@ -414,8 +450,9 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
     }
 
 
+@reading
 def attempt_of(row: Mapping[str, Any]) -> Attempt:
-    """Return the attempt of a row."""
+    """Return the attempt of a row. `DamagedRow`."""
     plain: dict[str, Any] = {name: row[name] for name in ("version", "subject", "ref", "code", "push_id")}
     times: dict[str, Any] = {
         name: moment(row[name]) for name in ("started_at", "due_at", "sent_at", "dead_at", "refused_at")
@@ -452,8 +489,9 @@ def inquiry_row(inquiry: Inquiry) -> dict[str, Any]:
     }
 
 
+@reading
 def inquiry_of(row: Mapping[str, Any]) -> Inquiry:
-    """Return the inquiry of a row."""
+    """Return the inquiry of a row. `DamagedRow`."""
     plain: dict[str, Any] = {name: row[name] for name in _OF_INQUIRY}
     times: dict[str, Any] = {name: moment(row[name]) for name in _TIMES_OF_INQUIRY}
     return Inquiry(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.store.records.place_rows import places_of, places_row
-from bot.store.records.rows import microseconds
+from bot.store.records.rows import microseconds, skip_damaged
 from bot.store.sqlite import statements as sql
 from bot.store.sqlite.connection import Database
 from bot.store.sqlite.trails import question_from
@@ -34,7 +34,7 @@ class PlaceTable:
         """See the port."""
         values = (microseconds(now), limit)
         rows = await self._database.read(lambda each: each.execute(sql.PLACES_DUE, values).fetchall())
-        return [places_of(row) for row in rows]
+        return skip_damaged(places_of, rows)
 
     async def first_waiting(self, person: str) -> Sequence[Question]:
         """See the port."""

@@ -8,6 +8,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from itertools import chain, count
@@ -34,6 +35,7 @@ from bot.store.records.rows import (
     report_of,
     report_row,
     restore_of,
+    skip_damaged,
 )
 from bot.store.sqlite import statements as sql
 from bot.store.sqlite.connection import Database
@@ -180,7 +182,7 @@ class SqliteStore(PlaceTable):
         return await self._database.write(lambda connection: _save_attempt(connection, attempt))
 
     async def due_attempts(self, now: datetime, *, limit: int) -> Sequence[Attempt]:
-        return [attempt_of(row) for row in await self._read(sql.ATTEMPTS_DUE, (microseconds(now), limit))]
+        return skip_damaged(attempt_of, await self._read(sql.ATTEMPTS_DUE, (microseconds(now), limit)))
 
     async def inquiries_of(self, ref: str) -> Sequence[Inquiry]:
         return [inquiry_of(row) for row in await self._read(sql.INQUIRIES, (ref.partition(".")[0],))]
@@ -189,7 +191,7 @@ class SqliteStore(PlaceTable):
         return await self._database.write(lambda connection: _save_inquiry(connection, inquiry))
 
     async def due_inquiries(self, now: datetime, *, limit: int) -> Sequence[Inquiry]:
-        return [inquiry_of(row) for row in await self._read(sql.INQUIRIES_DUE, (microseconds(now), limit))]
+        return skip_damaged(inquiry_of, await self._read(sql.INQUIRIES_DUE, (microseconds(now), limit)))
 
     async def load(self, ref: str) -> Question | None:
         key, _, _ = ref.partition(".")
@@ -363,14 +365,14 @@ class SqliteStore(PlaceTable):
             return StoreError(f"the store cannot hold this request: {error}")
 
     async def _read_question(self, key: str) -> Question | None:
-        found = await self._read_questions("WHERE key = ?", (key,))
-        return found[0] if found else None
+        rows = await self._read(f"{sql.SELECT} WHERE key = ?", (key,))
+        return question_from(rows[0]) if rows else None
 
     async def _read_questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
-        return [question_from(row) for row in await self._read(f"{sql.SELECT} {condition}", values)]
+        return skip_damaged(question_from, await self._read(f"{sql.SELECT} {condition}", values))
 
     async def _read_reports(self, query: str, values: Any) -> list[OutboxRow]:
-        return [report_of(row) for row in await self._read(query, values)]
+        return skip_damaged(report_of, await self._read(query, values))
 
     async def _read_trails(self, keys: Sequence[str]) -> list[Trail]:
         """Return the alerts that exist under these keys, read at once: nothing changes in between."""
@@ -391,7 +393,9 @@ class SqliteStore(PlaceTable):
 
     async def _read_moment(self, query: str, values: Any = ()) -> datetime | None:
         [[stored]] = await self._read(query, values)
-        return moment(stored)
+        with suppress(OverflowError):  # the time of a damaged row: it is never due
+            return moment(stored)
+        return None
 
     async def _read(self, query: str, values: Any) -> list[Any]:
         return await self._database.read(lambda connection: connection.execute(query, values).fetchall())
@@ -427,7 +431,7 @@ def _list_step(
     values |= {"taken_by": only.taken_by, "since": microseconds(only.since), "before": before}
     reached = next((row[0] for row in connection.execute(end, values)), sql.FIRST)
     rows = connection.execute(f"{sql.SELECT} {wanted}", {**values, "end": reached, "limit": limit})
-    return [question_from(row) for row in rows], reached
+    return skip_damaged(question_from, rows), reached
 
 
 @lru_cache(maxsize=1)  # the sweeper asks for each kind of work with the same refs
