@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import boto3
 import pytest
-from world import World, until
+from world import GRACE, World, until
 from world.table_proxy import TableProxy
 
 
@@ -35,6 +37,27 @@ def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_
     assert world.status(asked) == "escalated"
     world.until_taken()
     assert world.waiting(redriven) == (0, 0)
+    assert world.worker.is_running()
+
+
+def test_a_damaged_row_holds_up_nothing_else(world: World) -> None:
+    world.start()
+    damaged, lost = world.ask()
+    sound, question = world.ask(user="grace@example.com")
+    for identifier in (damaged, sound):
+        world.until_asked(identifier)
+    assert world.worker.stop() == 0
+    with closing(sqlite3.connect(world.worker.folder / "triage-bot.db")) as store:
+        change = "UPDATE question SET state = 'askee', work = 'ask', due_at = accepted_at"
+        store.execute(f"{change} WHERE identifier = ?", (damaged,))
+        store.commit()
+
+    world.start()
+    world.worker.until_logged("store.damaged", damaged)
+
+    assert world.slack.press(question, "yes", user=GRACE).acknowledged
+    assert world.status(sound) == "acknowledged"
+    assert not world.slack.press(lost, "no").acknowledged
     assert world.worker.is_running()
 
 
