@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from bot.store.records.rows import EPOCH, microseconds, moment, reading
+from bot.store.records.damage import reading
+from bot.store.records.rows import EPOCH, microseconds, moment
 from bot.triage.places import Burst, Line, Place, Places
 
 _TIMES = ("since", "card_due_at", "taken_at", "idle_since", "ended_at")

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, wraps
+from functools import lru_cache
 from itertools import compress
 from operator import is_not, itemgetter
-from typing import Any, TypeVar, overload
+from typing import Any, overload
 
-from bot.errors import DamagedRow
+from bot.store.records.damage import reading
 from bot.triage.asking_rules import row_key
 from bot.triage.assignments import Assignment, AssignmentKind
 from bot.triage.event_kinds import EventKind
 from bot.triage.factor import Attempt, Proof
 from bot.triage.inquiry import Delivery, Inquiry, InquiryNote
-from bot.triage.log_events import log_event
 from bot.triage.model import (
     Change,
     Choice,
@@ -34,10 +32,6 @@ from bot.triage.model import (
 )
 from bot.triage.outcomes import Outcome
 from bot.triage.trail import UNKNOWN
-
-T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 #: Times are stored as microseconds since this moment.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -130,33 +124,6 @@ def microseconds(moment: datetime | None) -> int | None:
 def moment(stored: int | None) -> datetime | None:
     """Return a stored time (microseconds since 1970) as an aware datetime in UTC."""
     return None if stored is None else EPOCH + stored * _MICROSECOND
-
-
-def reading(read: Callable[[Mapping[str, Any]], T]) -> Callable[[Mapping[str, Any]], T]:
-    """Make a function that reads a row raise `DamagedRow`, whatever is wrong with the row."""
-
-    @wraps(read)
-    def read_row(row: Mapping[str, Any]) -> T:
-        try:
-            return read(row)
-        except (ValueError, TypeError, LookupError, OverflowError) as error:
-            names = [name for name in ("identifier", "person", "key") if name in row.keys()]  # noqa: SIM118 - sqlite3.Row
-            kind = read.__name__.strip("_").removesuffix("_of")
-            what = f"{kind} of {row[names[0]]!r}"
-            raise DamagedRow(f"the {what} cannot be read: its row is damaged ({error})") from error
-
-    return read_row
-
-
-def skip_damaged(read: Callable[[Any], T], rows: Iterable[Any]) -> list[T]:
-    """Return what the rows hold, and log those that are damaged: the others must not wait for them."""
-    found = []
-    for row in rows:
-        try:
-            found.append(read(row))
-        except DamagedRow as error:
-            log_event(log.error, "store.damaged", "%s; restore a backup", error)
-    return found
 
 
 def restore_of(since: int, until: int) -> Restore:

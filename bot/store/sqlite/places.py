@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
+from bot.store.records.damage import skip_damaged
 from bot.store.records.place_rows import places_of, places_row
-from bot.store.records.rows import microseconds, skip_damaged
+from bot.store.records.rows import microseconds
 from bot.store.sqlite import statements as sql
 from bot.store.sqlite.connection import Database
 from bot.store.sqlite.trails import question_from

@@ -19,6 +19,7 @@ from typing import Any, Self
 from bot.backoff import pause, pause_to_beat
 from bot.clock import Clock
 from bot.errors import StoreError, StoreReplaced, StoreUnusable
+from bot.store.records.damage import skip_damaged
 from bot.store.records.found import found_facts, found_from
 from bot.store.records.rows import (
     COLUMNS,
@@ -35,7 +36,6 @@ from bot.store.records.rows import (
     report_of,
     report_row,
     restore_of,
-    skip_damaged,
 )
 from bot.store.sqlite import statements as sql
 from bot.store.sqlite.connection import Database
