@@ -63,9 +63,9 @@ def test_every_line_of_a_workers_life_is_an_object(life: Life) -> None:
     told = [(entry["event"], entry["message"].partition(" ")[0]) for entry in life.entries[-5:]]
     assert told[0][0] == "worker.stopped"
     assert told[1:] == [
-        ("settings.questionable", "nothing"),
+        ("settings.questionable", "unknown"),
         ("start.failed", "REMIND_AFTER"),
-        ("settings.questionable", "nothing"),
+        ("settings.questionable", "unknown"),
         ("start.failed", "the"),
     ]
     assert {frozenset(entry) for entry in life.entries} == {

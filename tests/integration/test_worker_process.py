@@ -252,7 +252,7 @@ def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     world.slack.press(world.slack.question(identifier), "notSure")
 
     assert world.status(identifier) == "manual"
-    warning = f"triage-bot: warning: {path} holds tokens or keys and can be read by other users"
+    warning = f"triage-bot: warning: {path} holds tokens or keys and can be read by users other than"
     assert warning in world.worker.log
 
 
