@@ -40,7 +40,7 @@ def with_card(question: Question, now: datetime, policy: Policy) -> Question:
 
 
 def _was_called(question: Question) -> bool:
-    """Whether a question that waited and has ended had its turn: its burst's card tells of it no more."""
+    """Whether a question that waited had its turn before it ended: its burst's card no longer names it."""
     is_unknown = question.reason == Reason.DELIVERY_UNKNOWN and question.in_doubt_since is not None
     return question.asked_at is not None or is_unknown or question.reason == Reason.NOT_ASKED_IN_TIME
 

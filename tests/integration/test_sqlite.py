@@ -76,6 +76,31 @@ async def test_an_impossible_time_in_a_row_keeps_nobody_from_knowing_what_comes_
         assert await store.next_due(NOON) is None
 
 
+async def test_a_restored_file_with_damaged_rows_says_which_and_counts_the_others(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "store.db"
+    await fill(path, 2)
+    execute(
+        path,
+        "UPDATE question SET asked_at = accepted_at",
+        "UPDATE question SET standing = 'nq' WHERE identifier = 'alert-0'",
+        "INSERT INTO restore VALUES (1, 1 << 61, 0)",
+        "INSERT INTO conversation VALUES ('U0ADA', 1 << 61)",
+        "INSERT INTO found_question VALUES ('a', '{}', 0)",
+        "INSERT INTO places VALUES ('U0ADA', 1, 0, 0, '{')",
+    )
+
+    async with opened(path, create=False) as store:
+        [counted] = await store.statistics(since=NOON - timedelta(days=1))
+        for read in (store.restored(), store.conversation_read_at("U0ADA"), store.found_question("a")):
+            with pytest.raises(DamagedRow, match="cannot be read"):
+                await read
+        assert await store.due_places(NOON, limit=9) == []
+
+    assert counted.asked == 1
+
+
 async def test_what_was_stored_is_there_after_closing_and_opening(tmp_path: Path) -> None:
     await fill(tmp_path / "store.db")
 

@@ -88,7 +88,7 @@ class Checker:
         yield from ask_back_rules.replies(case)
 
     def _lost(self, case: Case) -> Findings:
-        """Judge how a request that was taken ended: whoever can be asked is, whatever MozDef hears."""
+        """Judge how an accepted request ended: who can be asked is asked, whatever MozDef is told."""
         if case.alert.body not in self._history.deleted:
             return
         if case.alert.kind is Kind.ASKABLE and not case.questions and not self._waited(case):

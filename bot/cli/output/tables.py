@@ -18,7 +18,7 @@ _NARROWEST_CELL = 9
 
 _GAP = "  "
 
-#: Stands beside a wide character while lines are wrapped. No printable text contains it.
+#: Precedes each wide character while lines are wrapped. No printable text contains it.
 _FILLER = "\0"
 _CUT = "…"
 

@@ -23,9 +23,9 @@ def reading(read: Callable[[Mapping[str, Any]], T]) -> Callable[[Mapping[str, An
         try:
             return read(row)
         except (ValueError, TypeError, LookupError, OverflowError) as error:
-            names = [name for name in ("identifier", "person", "key") if name in row.keys()]  # noqa: SIM118 - sqlite3.Row
             kind = read.__name__.strip("_").removesuffix("_of")
-            what = f"{kind} of {row[names[0]]!r}"
+            names = [name for name in ("identifier", "person", "key") if name in row.keys()]  # noqa: SIM118 - sqlite3.Row
+            what = f"{kind} of {row[names[0]]!r}" if names else kind
             raise DamagedRow(f"the {what} cannot be read: its row is damaged ({error})") from error
 
     return read_row

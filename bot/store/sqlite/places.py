@@ -54,8 +54,8 @@ def write_places(connection: sqlite3.Connection, places: Places) -> bool:
 
 def put_lines_in_doubt(connection: sqlite3.Connection, now: datetime) -> None:
     """Mark each burst's line that a restored backup had not posted as in doubt: it is looked up first."""
-    for row in connection.execute(sql.PLACES_WITH_BURST).fetchall():
-        doubted = restore_rules.put_line_in_doubt(places_of(row), now)
+    for places in skip_damaged(places_of, connection.execute(sql.PLACES_WITH_BURST).fetchall()):
+        doubted = restore_rules.put_line_in_doubt(places, now)
         if doubted is not None:
             write_places(connection, doubted)
 
@@ -65,8 +65,8 @@ def _first_waiting(connection: sqlite3.Connection, person: str) -> list[Question
     found: list[Question] = []
     label = ""
     while rows := connection.execute(f"{sql.SELECT} {sql.NEXT_LABEL}", (person, label)).fetchall():
-        found.append(question_from(rows[0]))
-        label = found[-1].request.alert
+        found += skip_damaged(question_from, rows)
+        label = rows[0]["alert"]
     return found
 
 

@@ -20,7 +20,7 @@ from bot.backoff import pause, pause_to_beat
 from bot.clock import Clock
 from bot.errors import StoreError, StoreReplaced, StoreUnusable
 from bot.store.records.damage import skip_damaged
-from bot.store.records.found import found_facts, found_from
+from bot.store.records.found import found_facts
 from bot.store.records.rows import (
     COLUMNS,
     attempt_of,
@@ -35,7 +35,6 @@ from bot.store.records.rows import (
     question_row,
     report_of,
     report_row,
-    restore_of,
 )
 from bot.store.sqlite import statements as sql
 from bot.store.sqlite.connection import Database
@@ -43,6 +42,7 @@ from bot.store.sqlite.head import beside
 from bot.store.sqlite.opening import needs_upgrade, open_file, open_to_read, refusal_of
 from bot.store.sqlite.past import Past
 from bot.store.sqlite.places import PlaceTable, put_lines_in_doubt, write_places
+from bot.store.sqlite.small_rows import answer_of, conversation_of, found_of, restore_of
 from bot.store.sqlite.trails import append_event, question_from, replay, trails_under
 from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
@@ -52,7 +52,6 @@ from bot.triage.inquiry import Inquiry
 from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.log_events import log_event
 from bot.triage.model import RESTORE_SETTLES, Change, FoundQuestion, OutboxRow, Question, Restore, Trail, Work
-from bot.triage.outcomes import Outcome
 from bot.triage.ports import SelectReport, select_all
 from bot.triage.reporting import REPORTS_APART
 from bot.triage.statistics import AlertStatistics, Tally
@@ -260,11 +259,11 @@ class SqliteStore(PlaceTable):
 
     async def restored(self) -> Restore | None:
         rows = await self._read("SELECT since, until FROM restore", ())
-        return next((restore_of(row[0], row[1]) for row in rows), None)
+        return next((restore_of(row) for row in rows), None)
 
     async def conversation_read_at(self, slack_id: str) -> datetime | None:
         rows = await self._read("SELECT read_at FROM conversation WHERE slack_id = ?", (slack_id,))
-        return next((moment(row[0]) for row in rows), None)
+        return next((conversation_of(row) for row in rows), None)
 
     async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
         rows = [(each.ref.partition(".")[0], found_facts(each), microseconds(at)) for each in found]
@@ -277,7 +276,7 @@ class SqliteStore(PlaceTable):
 
     async def found_question(self, key: str) -> FoundQuestion | None:
         rows = await self._read("SELECT facts FROM found_question WHERE key = ?", (key,))
-        return next((found_from(row[0]) for row in rows), None)
+        return next((found_of(row) for row in rows), None)
 
     async def copy_to(self, path: Path) -> None:
         """Write a consistent copy to a new file without blocking other work. `StoreError` if that fails."""
@@ -348,12 +347,8 @@ class SqliteStore(PlaceTable):
         tally = Tally()
         for each in sql.SLICES:
             values = {"slice": each, "since": microseconds(since)}
-            for alert, standing, taken in await self._read(sql.ASKED, values):
-                tally.add(
-                    alert,
-                    standing=Outcome(standing) if standing else None,
-                    answer_time=None if taken is None else timedelta(microseconds=taken),
-                )
+            for alert, standing, taken in skip_damaged(answer_of, await self._read(sql.ASKED, values)):
+                tally.add(alert, standing=standing, answer_time=taken)
         return tally.result()
 
     async def _add_alone(self, change: Change) -> bool | StoreError:
