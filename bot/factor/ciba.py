@@ -33,7 +33,7 @@ _INTERVAL_MAX: Final = timedelta(seconds=60)
 #: In characters: no id of a push is longer. It must fit into a stored row.
 _ID_MAX: Final = 4096
 
-#: How old the cached discovery document and keys may be: a withdrawn key must not be trusted for ever. A
+#: How old the cached discovery document and keys may be: a withdrawn key must not be trusted forever. A
 #: token may be verified with keys that are somewhat older; an unknown key has them fetched once a minute at
 #: most.
 _MAX_AGE: Final = timedelta(hours=1)

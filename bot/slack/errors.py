@@ -95,7 +95,7 @@ DEFAULT_WAIT = timedelta(seconds=1)
 #: Slack failed during the call, which may have been done.
 _PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
 
-#: The longest wait that is respected: a wrong number must not silence a question for ever.
+#: The longest wait that is respected: a wrong number must not silence a question forever.
 WAIT_MAX = timedelta(hours=1)
 
 #: Errors of aiohttp from before anything was sent. They are subclasses of some that mean "perhaps done", so

@@ -1,7 +1,7 @@
 """One websocket to Slack, opened once and never reconnected: `connections` opens the next one.
 
 The SDK's client would reconnect by itself. It closes the old connection first, retries without a pause when
-Slack rejects it, and retries a failed handshake for ever on the same one-time URL. aiohttp's heartbeat would
+Slack rejects it, and retries a failed handshake forever on the same one-time URL. aiohttp's heartbeat would
 close a connection whose pong takes longer than half the ping interval.
 """
 

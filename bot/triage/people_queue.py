@@ -2,7 +2,7 @@
 
 People who were found lately go first. Among all others the labels take turns, so that a flood of one kind of
 alert does not delay other kinds. Within a label the newest and the oldest take turns, so that no flood delays
-anybody for ever. One look-up serves all questions that wait for the same person.
+anybody forever. One look-up serves all questions that wait for the same person.
 """
 
 from __future__ import annotations

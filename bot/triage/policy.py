@@ -69,7 +69,7 @@ NOTES: Final[Mapping[Choice, NoteRule]] = MappingProxyType(
 #: How much of the person's working time a question waits for a place before that is reported.
 WAITS_LONG: Final = timedelta(hours=1)
 
-#: How long it waits before it is given up, if questions may stay unanswered for ever.
+#: How long it waits before it is given up, if questions may stay unanswered forever.
 GIVEN_UP_AFTER: Final = timedelta(hours=24)
 
 #: The texts of the question that an alert may override: name → table and key in `messages.toml`.

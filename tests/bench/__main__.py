@@ -27,7 +27,7 @@ from .workers import measure_workers
 
 #: Command → what `--quick` makes of it: everything is done, nothing is measured well.
 _QUICKLY: Final[Mapping[str | None, Mapping[str, Any]]] = {
-    None: {"rounds": 1, "cycles": 20, "flood": 20, "clicks": 5, "memory_cycles": 40, "idle_seconds": 0.5},
+    None: {"rounds": 1, "cycles": 8, "flood": 8, "clicks": 5, "memory_cycles": 16, "idle_seconds": 0.5},
     "growth": {"rounds": 1, "cycles": 20, "sizes": [0, 1000]},
     "workers": {"rounds": 1, "workers": 2, "requests": 10, "flood": 30, "limit": [20.0, 1.0]},
     "texts": {"texts": 20},

@@ -90,7 +90,7 @@ dues = st.lists(
 
 
 @every_store
-@settings(max_examples=effort(6, 40))
+@settings(max_examples=effort(6, 20))
 @given(dues=dues, steps=steps)
 def test_reports_are_never_sent_out_of_order_nor_too_late(
     opening: Opening, dues: list[list[int]], steps: list[tuple[str, int]]

@@ -236,7 +236,7 @@ reports = drawn(
 
 
 @every_store
-@settings(max_examples=effort(8, 50))
+@settings(max_examples=effort(8, 30))
 @given(question=questions, later=questions)
 def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, later: Question) -> None:
     async def scenario(store: AnyStore) -> None:

@@ -249,7 +249,7 @@ def test_a_payload_that_lacks_anything_is_acknowledged_or_one_line_says_why_not(
             assert_told(*bench.send(kind, malformed(payload, [(_share(payload, number), "drop", None)])))
 
 
-@settings(max_examples=effort(60, 1000))
+@settings(max_examples=effort(60, 400))
 @given(name=st.sampled_from(NAMES), changes=malformations())
 @example(name="answer", changes=[(0.0, "retype", [])])
 def test_a_malformed_payload_is_acknowledged_or_one_line_says_why_not(

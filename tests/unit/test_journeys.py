@@ -19,9 +19,9 @@ class JourneysInSqlite(Journeys):
 
 
 TestJourneysInMemory = JourneysInMemory.TestCase
-TestJourneysInMemory.settings = settings(max_examples=effort(12, 250), stateful_step_count=25)
+TestJourneysInMemory.settings = settings(max_examples=effort(12, 60), stateful_step_count=25)
 TestJourneysInSqlite = JourneysInSqlite.TestCase
 # Without shrinking: it would take minutes here, and most failures are shrunk in memory anyway.
 TestJourneysInSqlite.settings = settings(
-    max_examples=effort(3, 20), stateful_step_count=25, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+    max_examples=effort(3, 12), stateful_step_count=25, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )

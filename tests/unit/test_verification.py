@@ -88,7 +88,7 @@ def test_an_export_that_nobody_touched_is_whole() -> None:
 
 
 #: A failure is not made smaller: each try reads a whole export.
-EXAMPLES = settings(max_examples=effort(5, 20), deadline=None, phases=[Phase.reuse, Phase.generate])
+EXAMPLES = settings(max_examples=effort(3, 10), deadline=None, phases=[Phase.reuse, Phase.generate])
 
 
 @st.composite
