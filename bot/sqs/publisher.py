@@ -140,13 +140,13 @@ class Publisher:
 
     async def _may_send(self, row: OutboxRow, now: timedelta) -> bool:
         """Whether a report may be sent. One that was overtaken counts as sent."""
-        fate = await self.judge(row)
-        if fate is SendDecision.WAIT:
+        decision = await self.judge(row)
+        if decision is SendDecision.WAIT:
             self._retries[row.event_id] = _Retry(0, now + JUDGED_AGAIN)
-        elif fate is SendDecision.DROP:
+        elif decision is SendDecision.DROP:
             await self._outbox.mark_sent([row], self._clock())
             log_event(log.warning, "report.overtaken", "report not sent: a later one counts", **_fields(row))
-        return fate is SendDecision.SEND
+        return decision is SendDecision.SEND
 
     async def _send(self, rows: Sequence[OutboxRow], batch: Sequence[Outgoing]) -> None:
         verdicts = list(zip(rows, await self._queue.send_batch(batch), strict=True))

@@ -49,7 +49,7 @@ class Reminder:
         )
         if counted is None or step is None:
             return
-        if self._clock.boottime() - since > COUNT_HOLDS:  # the machine stood still, and all may be over
+        if self._clock.boottime() - since > COUNT_HOLDS:  # the machine was suspended, and all may be over
             await self._take_back(counted, TransientError("its count is too old"))
         else:
             await self._send(counted, link)

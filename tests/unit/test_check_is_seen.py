@@ -1,4 +1,4 @@
-"""Every line with which `check` can report_problem is one that a test has seen, with its remedy.
+"""Every line with which `check` can report a problem is one that a test has seen, with its remedy.
 
 Read off the sources: the sentences of what is not in order, and the words that the tests quote.
 """

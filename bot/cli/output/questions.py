@@ -209,8 +209,8 @@ def _ask_back_section(view: View) -> Iterator[str]:
         yield "Follow-up questions"
     for inquiry in asked:
         who = f"{inquiry['byName']} ({inquiry['by']})" if inquiry["byName"] else inquiry["by"]
-        fate = inquiry["delivery"] + (f" ({inquiry['reason']})" if inquiry["reason"] else "")
-        yield make_printable(f"  {inquiry['number']}  {_moment(inquiry['acceptedAt'])}  {who}, {fate}")
+        delivery = inquiry["delivery"] + (f" ({inquiry['reason']})" if inquiry["reason"] else "")
+        yield make_printable(f"  {inquiry['number']}  {_moment(inquiry['acceptedAt'])}  {who}, {delivery}")
         yield from _quote(str(inquiry["text"]))
         for report in view.get("reports") or []:
             if report["inReplyTo"] == inquiry["sequence"] and report["comment"]:
@@ -239,8 +239,8 @@ def _reports_section(view: View) -> Iterator[str]:
     if not reports:
         yield "  none yet"
     for report in reports:
-        fate = f"{_describe_response(report)}, {_describe_delivery(report)}"
-        yield make_printable(f"  {report['sequence']}  {report['outcome']}, {fate}")
+        delivery = f"{_describe_response(report)}, {_describe_delivery(report)}"
+        yield make_printable(f"  {report['sequence']}  {report['outcome']}, {delivery}")
         yield from _indent_json(str(report["body"]))
 
 

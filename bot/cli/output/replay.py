@@ -42,10 +42,10 @@ def _describe_reports(views: Sequence[View], width: int | None) -> list[str]:
 
 def _row(view: View) -> tuple[str, ...]:
     cells = (view["identifier"], view["sequence"], view["outcome"], view["response"] or "a note")
-    return *(make_printable(str(cell)) for cell in cells), _describe_fate(view)
+    return *(make_printable(str(cell)) for cell in cells), _describe_delivery(view)
 
 
-def _describe_fate(view: View) -> str:
+def _describe_delivery(view: View) -> str:
     if view["parkedAt"]:
         return f"rejected {_minute(view['parkedAt'])}"
     return f"sent {_minute(view['sentAt'])}" if view["sentAt"] else "waiting"

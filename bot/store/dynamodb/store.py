@@ -362,7 +362,7 @@ class DynamoStore(SideItems, PlaceItems):
         return is_written
 
     def _changed_addition(self, change: Change) -> list[Item]:
-        """Return what is added to a question, if it has to be written: it seldom changes."""
+        """Return what is added to a question, if it has to be written: it rarely changes."""
         question, before = change.question, change.before
         added = items.addition_item(question)
         if added == items.addition_item(before) if before else not items.has_addition(question):

@@ -27,7 +27,7 @@ Row = Question | OutboxRow | TrailEvent | Inquiry
 #: What is counted, in this order. A report that is parked waits for a person.
 KINDS = (
     *(f"questions {state.value}" for state in State),
-    *(f"reports {fate}" for fate in ("unsent", "parked", "sent")),
+    *(f"reports {state}" for state in ("unsent", "parked", "sent")),
     "events",
     "inquiries",
 )

@@ -77,7 +77,7 @@ class Database:
         self._sync_task: asyncio.Task[None] | None = None
         self._is_unsynced = False
         self._is_copying = False
-        self._is_between = False  #: the connection was closed to be opened anew, which has not succeeded yet
+        self._is_between = False  #: the connection was closed, and could not be reopened yet
         threading.Thread(target=self._serve, name="store", daemon=True).start()
 
     @property
@@ -261,7 +261,7 @@ class Database:
                 raise StoreError(f"the store's log is gone and cannot be renewed: {error}") from error
 
     def _renew_log(self, past: Past) -> None:
-        """Bring what is in the removed log into the file, and open that anew, with a log of its own."""
+        """Checkpoint the removed log into the file, and reopen that, with a new log."""
         if self._reopen is None:
             return
         if not self._is_between:
@@ -317,7 +317,7 @@ def _rescue(connection: sqlite3.Connection, path: Path) -> None:
                 os.fsync(file.fileno())
             part.rename(path)
         sync_folder(path)
-        # SQLite would replay a log that is left here into whatever file comes to its side.
+        # SQLite would replay a log that is left here into whatever file is put next to it.
         with contextlib.suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except (OSError, sqlite3.Error) as error:

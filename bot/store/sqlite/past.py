@@ -134,7 +134,7 @@ class Past:
     def mark_open(self) -> None:
         """Record in the head that the store is open, so that a crash is noticed."""
         if self._is_bound:
-            self._write_head(anew=False)
+            self._write_head(fresh=False)
 
     def begin(self) -> None:
         """Note that a transaction begins."""
@@ -167,12 +167,12 @@ class Past:
         if self._drawn:
             self.identity, self._is_bound = self._drawn, True
         if self._is_bound:
-            self._write_head(anew=bool(self._drawn))
+            self._write_head(fresh=bool(self._drawn))
 
     def repair_head(self) -> None:
         """Put the head back if somebody removed or replaced it, or if it could not be written."""
         if self._is_bound and (self.trouble or not (self._head and self._head.is_in_place())):
-            self._write_head(anew=True)
+            self._write_head(fresh=True)
 
     def is_in_place(self) -> bool:
         """Whether the store's file is still at its path and has not shrunk: SQLite never shrinks it."""
@@ -213,9 +213,9 @@ class Past:
         self._head.close()
         self._head = None
 
-    def _write_head(self, *, anew: bool) -> None:
+    def _write_head(self, *, fresh: bool) -> None:
         try:
-            if anew or not self._head:
+            if fresh or not self._head:
                 new = Head.make(head_path(self._path), self._note())
                 if self._head:
                     self._head.close()

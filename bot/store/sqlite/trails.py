@@ -1,4 +1,4 @@
-"""Trails in one SQLite file: an event that changes nothing else, and an alert with all that is told of it."""
+"""Trails in one SQLite file: an event that changes nothing else, and an alert with its whole story."""
 
 from __future__ import annotations
 
