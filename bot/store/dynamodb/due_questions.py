@@ -103,13 +103,15 @@ class DueQuestions:
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        while True:
+        for _ in range(_ROUNDS):
             keys = await self._deadlines.find_passed(now, limit)
             rows = await questions_of(self._table, [key for key, _ in keys])
             self._deadlines.correct(keys, rows)
             overdue = [row for row in rows if row.deadline is not None and row.deadline <= now]
-            if len(overdue) == len(keys):  # otherwise some have changed: others take their places
-                return sorted(overdue, key=lambda row: row.deadline or now)
+            if len(overdue) == len(keys):
+                break
+            # Some have changed, or cannot be read: others take their places.
+        return sorted(overdue, key=lambda row: row.deadline or now)
 
     def next_due(self, after: datetime) -> datetime | None:
         """Return the earliest known moment after this one; None if there is none."""

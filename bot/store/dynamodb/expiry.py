@@ -13,10 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.clock import Clock
+from bot.errors import DamagedRow
 from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.leases import query_index, query_until, read_moment
 from bot.store.dynamodb.table import TRANSACTION_MAX, Condition, Item, Table, to_wire
 from bot.store.dynamodb.trails import read_trail
+from bot.store.records.damage import log_damaged
 from bot.triage.asking_rules import row_key
 from bot.triage.model import OutboxRow, Question, TrailEvent
 
@@ -115,7 +117,10 @@ class Expiry:
         ended = await self._find_ended(before - self._lateness)
         removed = 0
         for question in sorted(ended, key=lambda row: row.settled_at or before):
-            removed += await self._remove(question, before - self._lateness)
+            try:
+                removed += await self._remove(question, before - self._lateness)
+            except DamagedRow as error:
+                log_damaged(error)
             if removed == limit:
                 break
         return removed

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.table import Item, Table, value_to_wire
-from bot.store.records.found import found_facts, found_from
+from bot.store.records.damage import reading, skip_damaged
 from bot.store.records.rows import (
     added_row,
     attempt_of,
@@ -22,16 +22,13 @@ from bot.store.records.rows import (
     question_row,
     report_facts,
     report_of,
-    restore_of,
 )
 from bot.triage.asking_rules import row_key
 from bot.triage.factor import Attempt, attempt_key
 from bot.triage.inquiry import Inquiry
 from bot.triage.model import (
-    FoundQuestion,
     OutboxRow,
     Question,
-    Restore,
     State,
     TrailEvent,
     change_question,
@@ -179,6 +176,7 @@ _INQUIRY = {
 _MOMENTS = {
     name for name in (*_QUESTION, *_ADDITION, *_REPORT, *_ATTEMPT, *_INQUIRY) if name.endswith("_at")
 } | {
+    "at",
     "deadline",
     "in_doubt_since",
     "waited_since",
@@ -188,48 +186,11 @@ _COUNTS = frozenset(
     " sequence replays refusals after_gap needs_factor proofs unreported interval number".split()
 )
 
-
-#: The item that says that the table was restored.
-RESTORE_KEY: Item = {schema.PARTITION: "restore", schema.SORT: "restore"}
-
-#: Of a conversation: when it was read.
-READ_AT = "ra"
-
-
-def restore_item(restore: Restore) -> Item:
-    """Return the window of a restore as its item."""
-    window: Item = {"since": microseconds(restore.since), "until": microseconds(restore.until)}
-    return RESTORE_KEY | window
-
-
-def restore_from(item: Mapping[str, Any]) -> Restore:
-    """Return the window that an item holds."""
-    return restore_of(int(item["since"]), int(item["until"]))
-
-
-def conversation_key(slack_id: str) -> Item:
-    """Return the key of the item that says when a person's conversation was read after a restore."""
-    return {schema.PARTITION: f"conversation#{slack_id}", schema.SORT: "conversation"}
-
-
-def read_item(slack_id: str, read_at: int) -> Item:
-    """Return the item that records when a person's conversation was read (microseconds since 1970)."""
-    return conversation_key(slack_id) | {READ_AT: read_at}
-
-
-def found_key(key: str) -> Item:
-    """Return the key of a question that was found in a conversation."""
-    return {schema.PARTITION: key, schema.SORT: "found"}
-
-
-def found_item(found: FoundQuestion) -> Item:
-    """Return a question that was found as its item."""
-    return found_key(found.ref.partition(".")[0]) | {"f": found_facts(found)}
-
-
-def found_question_from(item: Mapping[str, Any]) -> FoundQuestion:
-    """Return the question that such an item holds."""
-    return found_from(item["f"])
+#: Every column → what it is where its attribute is missing.
+_EMPTY: Mapping[str, Any] = {
+    name: None if name in _MOMENTS else 0 if name in _COUNTS else ""
+    for name in (*_QUESTION, *_ADDITION, *_REPORT, *_EVENT, *_ATTEMPT, *_INQUIRY)
+}
 
 
 def attempt_item_key(subject: str) -> Item:
@@ -246,8 +207,9 @@ def attempt_item(attempt: Attempt) -> Item:
     return item | {schema.WORK: place, schema.MOMENT: microseconds(attempt.due_at)}
 
 
+@reading
 def attempt_from(item: Mapping[str, Any]) -> Attempt:
-    """Return the attempt that an item holds."""
+    """Return the attempt that an item holds. `DamagedRow`."""
     return attempt_of(_to_columns(item, _ATTEMPT))
 
 
@@ -265,8 +227,9 @@ def inquiry_item(inquiry: Inquiry) -> Item:
     return item | {schema.WORK: place, schema.MOMENT: microseconds(inquiry.due_at)}
 
 
+@reading
 def inquiry_from(item: Mapping[str, Any]) -> Inquiry:
-    """Return the inquiry that an item holds."""
+    """Return the inquiry that an item holds. `DamagedRow`."""
     return inquiry_of({"key": item[schema.PARTITION], **_to_columns(item, _INQUIRY)})
 
 
@@ -362,9 +325,20 @@ async def read_questions(table: Table, items: Sequence[Mapping[str, Any]]) -> li
 
     `StoreError` if DynamoDB fails; `DamagedRow` also for a state or outcome that this release lacks.
     """
+    return [question_from(*each) for each in await _with_additions(table, items)]
+
+
+async def find_questions(table: Table, items: Sequence[Mapping[str, Any]]) -> list[Question]:
+    """Do as `read_questions`, but log and leave out what is damaged."""
+    return skip_damaged(lambda each: question_from(*each), await _with_additions(table, items))
+
+
+async def _with_additions(
+    table: Table, items: Sequence[Mapping[str, Any]]
+) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     keys = [addition_key(item[schema.PARTITION]) for item in items if item.get(HAS_ADDITION) != 0]
     additions = {item[schema.PARTITION]: item for item in await table.get_many(keys)}
-    return [question_from(item, additions.get(item[schema.PARTITION], {})) for item in items]
+    return [(item, additions.get(item[schema.PARTITION], {})) for item in items]
 
 
 async def read_question(table: Table, item: Mapping[str, Any]) -> Question:
@@ -373,8 +347,9 @@ async def read_question(table: Table, item: Mapping[str, Any]) -> Question:
     return question
 
 
+@reading
 def question_from(item: Mapping[str, Any], addition: Mapping[str, Any]) -> Question:
-    """Return the question that an item holds, with the addition that was read for it ({}: none)."""
+    """Return the question that an item holds, with the addition read for it ({}: none). `DamagedRow`."""
     is_its_own = addition.get(SECRET) == item[SECRET]
     added = _to_columns(addition if is_its_own else {}, _ADDITION)
     question = question_of({**added, "key": item[schema.PARTITION], **_to_columns(item, _QUESTION)})
@@ -393,8 +368,9 @@ def report_item(row: OutboxRow) -> Item:
     return item | {schema.DUE_AT: columns["due_at"], REPLAYS: row.replays}
 
 
+@reading
 def report_from(item: Mapping[str, Any]) -> OutboxRow:
-    """Return the report that an item holds."""
+    """Return the report that an item holds. `DamagedRow`."""
     row = report_of(_to_columns(item, _REPORT))
     if row.report is None or not _is_unproven(row.report.outcome, row.report.reason):
         return row
@@ -415,9 +391,12 @@ def events_from(items: Sequence[Mapping[str, Any]]) -> list[TrailEvent]:
 
 
 async def questions_of(table: Table, keys: Iterable[str]) -> list[Question]:
-    """Return the questions that exist under these keys, each once, in no order. `StoreError`."""
+    """Return the questions that exist under these keys, each once, in no order. `StoreError`.
+
+    What is damaged is logged and left out.
+    """
     items = await table.get_many([question_key(key) for key in dict.fromkeys(keys)])
-    return await read_questions(table, items)
+    return await find_questions(table, items)
 
 
 async def reports_of(table: Table, key: str) -> Sequence[OutboxRow]:
@@ -474,10 +453,13 @@ def _to_attributes(columns: Mapping[str, Any], names: Mapping[str, str]) -> Item
 
 
 def _to_columns(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {column: item.get(attribute, _empty_value(column)) for column, attribute in names.items()}
+    """Return the columns that an item holds. `ValueError` for a value of another type than its column's."""
+    return {column: _value(item.get(attribute), column) for column, attribute in names.items()}
 
 
-def _empty_value(column: str) -> Any:
-    if column in _MOMENTS:
-        return None
-    return 0 if column in _COUNTS else ""
+def _value(stored: Any, column: str) -> Any:
+    if stored is None:
+        return _EMPTY[column]
+    if isinstance(stored, str) != (_EMPTY[column] == ""):
+        raise ValueError(f"{column} is {stored!r}")
+    return stored

@@ -17,9 +17,11 @@ from random import Random
 from typing import Any, Generic, TypeVar
 
 from bot.clock import Clock
+from bot.errors import DamagedRow
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.schema import Index
 from bot.store.dynamodb.table import Condition, Item, Table, Value, value_to_wire
+from bot.store.records.damage import log_damaged
 from bot.store.records.rows import EPOCH, microseconds
 
 Row = TypeVar("Row")
@@ -298,7 +300,11 @@ class Leases(Generic[Row]):
         if item is None:
             return None
         lease = IndexEntry(key=hint.key, partition=hint.partition, moment=until)
-        held = LeasedRow(row=await self._read(item), hint=lease, ends=ends)
+        try:
+            held = LeasedRow(row=await self._read(item), hint=lease, ends=ends)
+        except DamagedRow as error:
+            log_damaged(error)  # again with each lease
+            return None
         self.held.put(held)
         return held
 

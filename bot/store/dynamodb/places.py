@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from bot.errors import DamagedRow
 from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime
 from bot.store.dynamodb.leases import query_until
 from bot.store.dynamodb.side_items import only_after, select_due
 from bot.store.dynamodb.table import Condition, Item, Table, to_wire, value_to_wire
+from bot.store.records.damage import log_damaged, reading, skip_damaged
 from bot.store.records.place_rows import places_of, places_row
 from bot.store.records.rows import microseconds
 from bot.triage import restore_rules
@@ -57,7 +59,7 @@ class PlaceItems:
         """See the port. The index may lag a moment; the worker that began a burst needs none."""
         found = await self._table.first(limit, **query_until(schema.DUE, BURST, now))
         rows = await self._table.get_many([_key(each) for each in found])
-        return select_due(map(_places_from, rows), now)
+        return select_due(skip_damaged(_places_from, rows), now)
 
     async def first_waiting(self, person: str) -> Sequence[Question]:
         """See the port. An entry whose question does not wait is one that an older worker has left."""
@@ -65,13 +67,22 @@ class PlaceItems:
         last = ""
         while page := await self._table.first(1, **_entries_after(person, last)):
             [entry] = page
-            question = next(iter(await items.questions_of(self._table, [_key_of(entry)])), None)
+            try:
+                question = await self._find_question(_key_of(entry))
+            except DamagedRow as error:
+                log_damaged(error)
+                last = str(entry[schema.SORT])
+                continue
             if question is None or not _may_wait(question, entry):
                 await self._table.call("delete_item", Key=to_wire(_key(entry)))
                 continue
             found.append(question)
             last = f"{_label_digest(question.request.alert)}$"  # sorts behind all entries of the label
         return found
+
+    async def _find_question(self, key: str) -> Question | None:
+        item = await self._table.get(items.question_key(key))
+        return await items.read_question(self._table, item) if item else None
 
     async def count_waiting(self, person: str, *, limit: int) -> WaitingCount:
         """See the port."""
@@ -92,7 +103,8 @@ class PlaceItems:
             ExpressionAttributeValues={":places": value_to_wire(PLACES)},
             ConsistentRead=True,
         )
-        doubted = [restore_rules.put_line_in_doubt(_places_from(item), now) async for item in found]
+        places = skip_damaged(_places_from, [item async for item in found])
+        doubted = [restore_rules.put_line_in_doubt(each, now) for each in places]
         return all([await self.save_places(each) for each in doubted if each is not None])
 
     def _guard_places(self, places: Places) -> tuple[Item, Condition]:
@@ -136,6 +148,7 @@ def _places_key(person: str) -> Item:
     return {schema.PARTITION: f"places#{person}", schema.SORT: PLACES}
 
 
+@reading
 def _places_from(item: Mapping[str, Any]) -> Places:
     row = {column: item.get(name) for column, name in _COLUMNS.items()}
     return places_of({**row, "person": str(item[schema.PARTITION]).partition("#")[2]})

@@ -14,6 +14,7 @@ from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.expiry import ADDITION_KEPT, WAITS_LONG, Lifetime
 from bot.store.dynamodb.leases import query_until
 from bot.store.dynamodb.table import NEW, Condition, Item, Table
+from bot.store.records.damage import skip_damaged
 from bot.triage.factor import Attempt
 from bot.triage.inquiry import Inquiry
 from bot.triage.model import Change
@@ -44,7 +45,7 @@ class SideItems:
     async def due_attempts(self, now: datetime, *, limit: int) -> Sequence[Attempt]:
         """See the port. The index may lag a moment."""
         found = await self._find_due(items.PROVE, now, limit)
-        return select_due(map(items.attempt_from, found), now)[:limit]
+        return select_due(skip_damaged(items.attempt_from, found), now)[:limit]
 
     async def inquiries_of(self, ref: str) -> Sequence[Inquiry]:
         return await items.inquiries_of(self._table, ref.partition(".")[0])
@@ -55,7 +56,7 @@ class SideItems:
     async def due_inquiries(self, now: datetime, *, limit: int) -> Sequence[Inquiry]:
         """See the port. The index may lag a moment."""
         found = await self._find_due(items.ASK_BACK, now, limit)
-        return select_due(map(items.inquiry_from, found), now)[:limit]
+        return select_due(skip_damaged(items.inquiry_from, found), now)[:limit]
 
     def guarded_by(self, change: Change) -> list[tuple[Item, Condition]]:
         """Return what a change writes besides its question, each with its condition."""

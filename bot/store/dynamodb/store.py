@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.clock import Clock
-from bot.errors import StoreError
-from bot.store.dynamodb import items, schema
+from bot.errors import DamagedRow, StoreError
+from bot.store.dynamodb import items, restore_items, schema
 from bot.store.dynamodb.due_questions import DueQuestions
 from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
 from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
@@ -25,6 +25,7 @@ from bot.store.dynamodb.side_items import SideItems
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.trails import Trails, read_trail
 from bot.store.dynamodb.unsent_reports import UnsentReports
+from bot.store.records.damage import log_damaged, skip_damaged
 from bot.store.records.rows import microseconds
 from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
@@ -193,7 +194,7 @@ class DynamoStore(SideItems, PlaceItems):
         """See `OpenStore`. Reads the whole table."""
         restore = restore_rules.restore_window(await self.restored(), since, now)
         # First, so that a restore that breaks off half-way is known to the next process.
-        await self._table.call("put_item", Item=to_wire(items.restore_item(restore)))
+        await self._table.call("put_item", Item=to_wire(restore_items.restore_item(restore)))
         async for row in self.all_questions():
             changed = restore_rules.reset(row, now, longest=longest)
             if changed != row and not await self.save(
@@ -210,24 +211,24 @@ class DynamoStore(SideItems, PlaceItems):
         await TablePast(self._table, TableIdentity.of(described)).restore(now)
 
     async def restored(self) -> Restore | None:
-        item = await self._table.get(items.RESTORE_KEY)
-        return items.restore_from(item) if item else None
+        item = await self._table.get(restore_items.RESTORE_KEY)
+        return restore_items.restore_from(item) if item else None
 
     async def conversation_read_at(self, slack_id: str) -> datetime | None:
-        item = await self._table.get(items.conversation_key(slack_id))
-        return read_moment(item, items.READ_AT) if item else None
+        item = await self._table.get(restore_items.conversation_key(slack_id))
+        return read_moment(item, restore_items.READ_AT) if item else None
 
     async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
         expires = self._lifetime.since(at)
         for each in found:
-            await self._table.call("put_item", Item=to_wire(items.found_item(each) | expires))
+            await self._table.call("put_item", Item=to_wire(restore_items.found_item(each) | expires))
         # Written last, so that a conversation noted as read always has its finds.
-        read = items.read_item(slack_id, microseconds(at)) | expires
+        read = restore_items.read_item(slack_id, microseconds(at)) | expires
         await self._table.call("put_item", Item=to_wire(read))
 
     async def found_question(self, key: str) -> FoundQuestion | None:
-        item = await self._table.get(items.found_key(key))
-        return items.found_question_from(item) if item else None
+        item = await self._table.get(restore_items.found_key(key))
+        return restore_items.found_question_from(item) if item else None
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
         return await self._unsent.sendable(now, limit=limit)
@@ -309,7 +310,7 @@ class DynamoStore(SideItems, PlaceItems):
         return await self._counting.count()
 
     async def all_questions(self) -> AsyncIterator[Question]:
-        """Yield all questions of the table, in no order. `StoreError` if DynamoDB fails."""
+        """Yield all questions of the table that can be read, in no order. `StoreError` if DynamoDB fails."""
         pages = self._table.scan_pages(
             _PAGE,
             FilterExpression=f"{schema.SORT} = :question",
@@ -317,18 +318,19 @@ class DynamoStore(SideItems, PlaceItems):
             ConsistentRead=True,
         )
         async for page in pages:
-            for question in await items.read_questions(self._table, page):
+            for question in await items.find_questions(self._table, page):
                 yield question
 
     async def all_inquiries(self) -> AsyncIterator[Inquiry]:
-        """Yield all inquiries of the table, in no order. `StoreError` if DynamoDB fails."""
+        """Yield all inquiries of the table that can be read, in no order. `StoreError` if DynamoDB fails."""
         found = self._table.scan(
             FilterExpression=f"begins_with({schema.SORT}, :inquiry)",
             ExpressionAttributeValues={":inquiry": value_to_wire(items.INQUIRY)},
             ConsistentRead=True,
         )
         async for item in found:
-            yield items.inquiry_from(item)
+            for inquiry in skip_damaged(items.inquiry_from, [item]):
+                yield inquiry
 
     async def _add_in_turn(self, changes: Sequence[Change]) -> list[bool | StoreError]:
         return [await self._add(change) for change in changes]
@@ -418,13 +420,16 @@ class DynamoStore(SideItems, PlaceItems):
         key = items.report_key(row_key(row.identifier), row.sequence)
         same = Condition(expression=_SAME_REPLAY, values={"replays": row.replays, **values})
         mark = {"Update": self._table.about(key) | {"UpdateExpression": change} | same.arguments()}
-        while question := await self._trails.find_question(row.identifier):
-            if await self._trails.tell(question, kind, {"sequence": row.sequence}, at, [mark]):
-                return
-            stored = await self._table.get(key)
-            if stored is None or stored[items.REPLAYS] != row.replays:
-                return
-        await self._table.update(key, change, same)  # its question was removed
+        try:
+            while question := await self._trails.find_question(row.identifier):
+                if await self._trails.tell(question, kind, {"sequence": row.sequence}, at, [mark]):
+                    return
+                stored = await self._table.get(key)
+                if stored is None or stored[items.REPLAYS] != row.replays:
+                    return
+        except DamagedRow as error:
+            log_damaged(error)
+        await self._table.update(key, change, same)  # its question was removed, or cannot be read
 
     async def _replay(self, identifier: str, now: datetime, select: SelectReport) -> None:
         """Put back the reports of an identifier in one transaction; retry if one changed meanwhile."""

@@ -68,12 +68,22 @@ def value_to_wire(value: Value) -> dict[str, str]:
 
 
 def from_wire(item: Mapping[str, Mapping[str, Any]]) -> Item:
-    """Convert an item from DynamoDB's JSON, leaving out attributes of other types, which are not ours."""
+    """Convert an item from DynamoDB's JSON, leaving out attributes of other types, which are not ours.
+
+    A number that is not whole is not ours, either: it stays text.
+    """
     return {
-        name: int(value["N"]) if "N" in value else str(value["S"])
+        name: _whole(value["N"]) if "N" in value else str(value["S"])
         for name, value in item.items()
         if "N" in value or "S" in value
     }
+
+
+def _whole(number: str) -> Value:
+    try:
+        return int(number)
+    except ValueError:
+        return number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

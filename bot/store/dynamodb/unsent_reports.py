@@ -12,10 +12,12 @@ from datetime import datetime
 from random import Random
 
 from bot.clock import Clock
+from bot.errors import DamagedRow
 from bot.store.dynamodb.items import UNSENT, report_from, report_key, reports_of
 from bot.store.dynamodb.leases import IndexPlace, Key, LeasedRow, Leases, Schedule
 from bot.store.dynamodb.schema import PARTITION, SORT
 from bot.store.dynamodb.table import Item, Table
+from bot.store.records.damage import log_damaged
 from bot.triage.asking_rules import row_key
 from bot.triage.model import OutboxRow
 from bot.triage.reporting import REPORTS_APART
@@ -88,7 +90,12 @@ class UnsentReports:
         held = self._leases.held.get(key)
         if held is None or held.row.sequence == 0:
             return held.row if held else None
-        rows = await reports_of(self._table, key[0])
+        try:
+            rows = await reports_of(self._table, key[0])
+        except DamagedRow as error:
+            log_damaged(error)
+            self._forget(key)  # until its lease has expired
+            return None
         waiting = next((row for row in rows if row.sent_at is None and row.parked_at is None), None)
         if waiting is None or waiting.sequence > held.row.sequence:
             self._forget(key)  # another worker has sent it

@@ -18,6 +18,7 @@ from bot.store.dynamodb.due_questions import find_next_work
 from bot.store.dynamodb.expiry import ADDITION_KEPT, WAITS_LONG, Lifetime, ended_at
 from bot.store.dynamodb.leases import Key, read_key
 from bot.store.dynamodb.places import entry_of, places_item
+from bot.store.dynamodb.restore_items import found_item, read_item, restore_item
 from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value, to_wire
 from bot.store.migration.inventory import Alert, Row, digest_of
 from bot.store.migration.source import OtherRow
@@ -99,14 +100,14 @@ class Copies:
         """Copy what the source holds besides its alerts."""
         for row in rows:
             if isinstance(row, Restore):
-                item = items.restore_item(row)
+                item = restore_item(row)
             elif isinstance(row, Attempt):
                 item = items.attempt_item(row)
             elif isinstance(row, Places):
                 item = places_item(row)
             else:
                 what, at = row
-                kept = items.read_item(what, at) if isinstance(what, str) else items.found_item(what)
+                kept = read_item(what, at) if isinstance(what, str) else found_item(what)
                 item = kept | self._lifetime.since(EPOCH + timedelta(microseconds=at))
             await self.table.call("put_item", Item=to_wire(item))
 
