@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -31,7 +32,7 @@ TAKES_MINUTES = {"installation", "torture", "bench", "test_page_access", "test_f
 
 # A busy machine must not fail a property: how long an example takes says nothing about the program.
 settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("quick", settings.get_profile("thorough"), max_examples=25)
+settings.register_profile("quick", settings.get_profile("thorough"), max_examples=15)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +58,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if is_hypothesis_test(getattr(item, "obj", None)):
                 item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all that was loaded: it would look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_slow_run(config: pytest.Config) -> bool:

@@ -66,6 +66,7 @@ def test_one_unknown_alert_among_known_ones_sends_nothing(answered: Answered) ->
     assert answered.shown == before
 
 
+@pytest.mark.slow
 def test_all_reports_of_an_alert_go_again_byte_for_byte_and_in_order(answered: Answered) -> None:
     world, identifier = answered.world, answered.identifier
     first = [letter.body for letter in world.reports(identifier, 2)]

@@ -42,7 +42,9 @@ CALLS: dict[str, tuple[str, dict[str, Any], bytes]] = {
     "dynamodb": ("get_item", {"TableName": "t", "Key": {"pk": {"S": "a"}}}, b"{}"),
     "ssm": ("get_parameter", {"Name": "/token"}, b'{"Parameter": {"Value": "xoxb-1"}}'),
 }
-every_service = pytest.mark.parametrize("service", CALLS)
+every_service = pytest.mark.parametrize(
+    "service", ["sqs", *(pytest.param(each, marks=pytest.mark.slow) for each in ("dynamodb", "ssm"))]
+)
 
 
 @pytest.fixture

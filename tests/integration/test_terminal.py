@@ -156,6 +156,7 @@ def test_an_empty_list_says_so_and_which_label_may_be_meant(world: World, report
     assert misspelled.stdout == "No alerts match. Did you mean --alert duo_bypass_codes_generated?\n"
 
 
+@pytest.mark.slow
 def test_a_replay_asks_on_a_terminal_and_nowhere_else(reported: Reported) -> None:
     world, identifier = reported.world, reported.identifier
     question = "Send 1 report again? [y/N] "

@@ -27,11 +27,11 @@ from wording import WORDING, as_read
 from bot.settings.alerts import load_alert_policies
 
 pytest_plugins = ["page_fixtures"]
+pytestmark = pytest.mark.slow
 
 SUMMARY = "Your password was changed just now"
 
 
-@pytest.mark.slow
 def test_the_unanswered_are_reminded_and_given_up_and_the_answered_are_left_alone(
     page: Page, artefacts: Path
 ) -> None:
@@ -66,7 +66,6 @@ def test_the_unanswered_are_reminded_and_given_up_and_the_answered_are_left_alon
     assert reminder.count() == 0
 
 
-@pytest.mark.slow
 def test_whoever_sends_such_an_alert_is_told_what_to_wait_for(page: Page) -> None:
     page.get_by_label("30 seconds to answer").check()
 
@@ -92,7 +91,6 @@ def test_a_no_that_is_confirmed_is_seen_to_escalate_the_alert(page: Page, artefa
     page.screenshot(path=artefacts / "page.png", animations="disabled")
 
 
-@pytest.mark.slow
 def test_a_no_that_is_not_confirmed_sends_nothing(page: Page) -> None:
     send_alert(page, summary="A window was opened.", address="ada@example.com")
     message = question(page, "A window was opened.")
@@ -198,7 +196,6 @@ def test_the_page_fits_a_narrow_screen(page: Page, artefacts: Path, scheme: str)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.slow
 def test_the_page_says_why_the_sandbox_ended(browser: Browser, tmp_path: Path) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         page = browser.new_page()
@@ -213,7 +210,6 @@ def test_the_page_says_why_the_sandbox_ended(browser: Browser, tmp_path: Path) -
         assert sandbox.ended()[0] == 1
 
 
-@pytest.mark.slow
 def test_no_and_then_yes_stays_escalated_and_is_told_kindly(page: Page, artefacts: Path) -> None:
     send_alert(page, summary="A drawer was emptied.", address="katherine@example.com")
     message = question(page, "A drawer was emptied.")
@@ -239,7 +235,6 @@ def test_no_and_then_yes_stays_escalated_and_is_told_kindly(page: Page, artefact
     assert message.locator("[data-action-id=note]").count() == 1
 
 
-@pytest.mark.slow
 def test_a_kind_of_alert_has_its_own_title_question_and_buttons(page: Page, artefacts: Path) -> None:
     own = load_alert_policies().by_label["sensitive_host_session"]
     send_sample(page, "Sensitive host", address="grace@example.com")
@@ -257,7 +252,6 @@ def test_a_kind_of_alert_has_its_own_title_question_and_buttons(page: Page, arte
     card.filter(has_text="@grace").first.wait_for()
 
 
-@pytest.mark.slow
 def test_an_open_question_is_answered_at_home_and_its_message_is_redrawn(page: Page, artefacts: Path) -> None:
     send_alert(page, summary="A gate was opened.", address="grace@example.com")
     question(page, "A gate was opened.")
@@ -278,7 +272,6 @@ def test_an_open_question_is_answered_at_home_and_its_message_is_redrawn(page: P
     message.get_by_text(WORDING["answer"]["yes"]).wait_for()
 
 
-@pytest.mark.slow
 def test_an_answer_in_a_message_changes_a_home_that_was_looked_at_before(page: Page) -> None:
     send_alert(page, summary="A roof was climbed.", address="katherine@example.com")
     question(page, "A roof was climbed.")
@@ -294,7 +287,6 @@ def test_an_answer_in_a_message_changes_a_home_that_was_looked_at_before(page: P
     assert WORDING["home"]["answered"] in home.inner_text()
 
 
-@pytest.mark.slow
 def test_the_home_answers_whether_the_message_is_real_and_a_closed_account_has_none(page: Page) -> None:
     home = open_home(page, "Ada Lovelace")
 
@@ -305,7 +297,6 @@ def test_the_home_answers_whether_the_message_is_real_and_a_closed_account_has_n
     assert page.locator("#tabs").is_hidden()
 
 
-@pytest.mark.slow
 def test_the_tabs_are_walked_with_the_arrow_keys(page: Page) -> None:
     look_at(page, "Ada Lovelace")
     page.locator("#tab-messages").focus()
@@ -317,7 +308,6 @@ def test_the_tabs_are_walked_with_the_arrow_keys(page: Page) -> None:
     assert page.locator("#panel-messages").is_hidden()
 
 
-@pytest.mark.slow
 def test_a_yes_that_needs_a_proof_is_confirmed_on_the_phone_with_the_code_of_the_message(
     page: Page, artefacts: Path
 ) -> None:

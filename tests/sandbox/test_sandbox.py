@@ -82,6 +82,7 @@ def test_the_self_test_tells_how_each_alert_ended_and_heeds_nothing_of_what_surr
     assert "undeliverable users_not_found" in ended.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_every_part_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         parts = [sandbox.pid_of("Worker"), sandbox.pid_of("SQS")]
@@ -105,6 +106,7 @@ def test_a_sandbox_that_is_killed_takes_its_parts_with_it(tmp_path: Path) -> Non
     until(lambda: not any(runs(pid) for pid in parts), what="nothing of the sandbox runs")
 
 
+@pytest.mark.slow
 def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running(tmp_path: Path) -> None:
     sandbox = SandboxProcess(tmp_path)
     sandbox.start()

@@ -26,6 +26,7 @@ _SAMPLE: Final = (
 _FOUND_WITHIN: Final = 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", ["sqlite", "dynamodb"])
 def test_every_promise_is_kept(store: str) -> None:
     assert simulate(Plan(seed=7, store=store, factor=True, flood=True)).violations == []

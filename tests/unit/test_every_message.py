@@ -231,7 +231,9 @@ def strings_in(drawn: Any, key: str = "") -> Iterator[tuple[str, str]]:
             yield from strings_in(each, name)
 
 
-@pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "long", [pytest.param(False, id="short"), pytest.param(True, id="long", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("standing", [None, *Outcome])
 def test_whatever_others_wrote_is_shown_and_does_nothing(standing: Outcome | None, *, long: bool) -> None:
     for question in hostile_questions(standing, long=long):

@@ -29,7 +29,7 @@ from bot.triage.trail import encode_canonical
 from bot.worker.export_lines import last_line
 from bot.worker.handlers import store_handlers
 
-ALERTS = 1000
+ALERTS = effort(200, 1000)
 DAY = timedelta(days=1)
 
 #: In place of a value: its key is removed.
@@ -83,8 +83,8 @@ def test_an_export_that_nobody_touched_is_whole() -> None:
     result = verify_export(whole(), hashes_in(whole()))
 
     assert result == Verification(alerts=ALERTS, events=6 * ALERTS, reports=ALERTS * 3 // 2)
-    said = "1,000 alerts, 6,000 events, 1,500 reports: nothing is missing or changed."
-    assert render_verification(result) == said
+    counted = f"{ALERTS:,} alerts, {6 * ALERTS:,} events, {ALERTS * 3 // 2:,} reports"
+    assert render_verification(result) == f"{counted}: nothing is missing or changed."
 
 
 #: A failure is not made smaller: each try reads a whole export.
@@ -128,6 +128,7 @@ def test_every_changed_byte_is_found_though_the_file_is_sealed_anew(
         assert f"\nline {first_of[name] + place}" in faults
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(lines_to_change(), st.data())
 def test_every_removal_swap_and_insertion_is_found_though_the_file_is_sealed_anew(

@@ -15,10 +15,12 @@ PATIENCE_SECONDS = 300
 
 def until(look: Callable[[], Seen | None], *, what: str, seconds: float = PATIENCE_SECONDS) -> Seen:
     """Look again and again until there is something to see, and return that. AssertionError if never."""
-    give_up = time.monotonic() + seconds
+    began = time.monotonic()
     while not (seen := look()):
-        assert time.monotonic() < give_up, f"this never happened: {what}"
-        time.sleep(0.02)
+        waited = time.monotonic() - began
+        assert waited < seconds, f"this never happened: {what}"
+        # A look may cost a call, and others want the processor: what takes long is looked for less often.
+        time.sleep(min(max(0.02, waited / 10), 0.25))
     return seen
 
 
