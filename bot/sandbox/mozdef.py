@@ -37,7 +37,7 @@ _ANSWER_CATEGORY: Final = "triagebot"
 _OVERWRITES_CATEGORY: Final = frozenset({"type", "eventtype"})
 
 
-class Fate(StrEnum):
+class Effect(StrEnum):
     """What MozDef does with a message: only the first two keep it as it was sent."""
 
     CHANGES_ALERT = "changes alert"
@@ -51,11 +51,11 @@ class Fate(StrEnum):
 class Assessment:
     """What MozDef does with one message. Fields that could not be read from it are None.
 
-    `status` is the alert's new status, so it is None unless the fate is CHANGES_ALERT.
+    `status` is the alert's new status, so it is None unless the effect is CHANGES_ALERT.
     `reason` says in one sentence why a message is not kept, or why it does not change the alert.
     """
 
-    fate: Fate
+    effect: Effect
     reason: str | None = None
     category: str | None = None
     identifier: str | None = None
@@ -69,7 +69,7 @@ class Assessment:
     @property
     def kept(self) -> bool:
         """Whether MozDef keeps the message as it was sent."""
-        return self.fate in (Fate.CHANGES_ALERT, Fate.INDEXED)
+        return self.effect in (Effect.CHANGES_ALERT, Effect.INDEXED)
 
 
 class AlertBook:
@@ -90,13 +90,13 @@ class AlertBook:
     def receive(self, body: str) -> Assessment:
         """Judge `body` by the rules and the state of its alert, and change the alert accordingly."""
         verdict = judge(body)
-        if verdict.fate is not Fate.CHANGES_ALERT or verdict.identifier is None:
+        if verdict.effect is not Effect.CHANGES_ALERT or verdict.identifier is None:
             return verdict
         if verdict.identifier not in self._last:
-            return replace(verdict, fate=Fate.DROPPED, status=None, reason="Alert not found")
+            return replace(verdict, effect=Effect.DROPPED, status=None, reason="Alert not found")
         if verdict == self._last[verdict.identifier] and verdict.response != "yes":
             reason = "It repeats what the alert already says, so the update changes nothing"
-            return replace(verdict, fate=Fate.DROPPED, status=None, reason=reason)
+            return replace(verdict, effect=Effect.DROPPED, status=None, reason=reason)
         self._last[verdict.identifier] = verdict
         return verdict
 
@@ -106,11 +106,11 @@ def judge(body: str) -> Assessment:
     try:
         event = _decode(body)
     except (ValueError, RecursionError):
-        return Assessment(fate=Fate.POISON, reason="The body is not JSON, which crashes MozDef's worker")
+        return Assessment(effect=Effect.POISON, reason="The body is not JSON, which crashes MozDef's worker")
     if not isinstance(event, dict):
-        return Assessment(fate=Fate.DROPPED, reason="The body is not an object")
+        return Assessment(effect=Effect.DROPPED, reason="The body is not an object")
     if not isinstance(event.get("tags", []), list):
-        return Assessment(fate=Fate.POISON, reason="tags is not a list, which crashes MozDef's worker")
+        return Assessment(effect=Effect.POISON, reason="tags is not a list, which crashes MozDef's worker")
     details = event.get("details")
     return _judge_event(event, details if isinstance(details, dict) else {})
 
@@ -130,22 +130,22 @@ def _judge_event(event: Mapping[str, Any], details: Mapping[str, Any]) -> Assess
     facts = _facts(event, details)
     problem = next(_problems_of_event(event), None)
     if problem is not None:
-        return replace(facts, fate=Fate.DROPPED, reason=problem)
+        return replace(facts, effect=Effect.DROPPED, reason=problem)
     woken = _find_triggered_plugin(event)
     if woken is not None:
-        fate = Fate.DROPPED if woken in LOSING_WORDS else Fate.SPOILED
-        return replace(facts, fate=fate, reason=f"{woken} is the trigger word of another plugin")
+        effect = Effect.DROPPED if woken in LOSING_WORDS else Effect.SPOILED
+        return replace(facts, effect=effect, reason=f"{woken} is the trigger word of another plugin")
     if facts.category != _ANSWER_CATEGORY:
         reason = f"MozDef indexes it as {facts.category}, and does not change the alert"
         return replace(
-            facts, fate=Fate.INDEXED, reason=reason, summary=_word(event.get("summary", "UNKNOWN"))
+            facts, effect=Effect.INDEXED, reason=reason, summary=_word(event.get("summary", "UNKNOWN"))
         )
     problem = next(_problems_of_answer(details), None)
     if problem is not None:
-        return replace(facts, fate=Fate.DROPPED, reason=problem)
+        return replace(facts, effect=Effect.DROPPED, reason=problem)
     return replace(
         facts,
-        fate=Fate.CHANGES_ALERT,
+        effect=Effect.CHANGES_ALERT,
         status=STATUS_OF_RESPONSE[details["response"]],
         summary=f"TriageBot Response: {facts.response} from: {facts.email}",
     )
@@ -156,7 +156,7 @@ def _facts(event: Mapping[str, Any], details: Mapping[str, Any]) -> Assessment:
     user = details.get("user")
     person = user if isinstance(user, dict) else details
     return Assessment(
-        fate=Fate.DROPPED,
+        effect=Effect.DROPPED,
         category=_word(event.get("category")),
         identifier=_word(details.get("identifier")),
         response=_word(details.get("response")),

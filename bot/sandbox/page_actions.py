@@ -119,9 +119,9 @@ class PageActions:
         return web.json_response({})
 
     async def _act_on_phone(self, request: web.Request) -> web.Response:
-        done = await _fields(request, "id", "deed")
+        done = await _fields(request, "id", "action")
         try:
-            self._trial.phone.act(done["id"], done["deed"])
+            self._trial.phone.act(done["id"], done["action"])
         except LookupError:
             return _report_trouble("The phone does not ask that any more", status=404)
         return web.json_response({})

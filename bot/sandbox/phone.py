@@ -31,7 +31,7 @@ _INTERVAL: Final = 1
 _HOST: Final = "127.0.0.1"
 
 #: What a person does → what the next poll is answered.
-DEEDS: Final[Mapping[str, Mapping[str, str]]] = {
+ACTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "approve": {},
     "deny": {"error": "access_denied"},
     "report": {"error": "access_denied", "error_description": FRAUD},
@@ -40,20 +40,20 @@ DEEDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 @dataclass
 class Prompt:
-    """What a phone shows: who is asked, and the code. `deed` is what they did; "": nothing yet."""
+    """What a phone shows: who is asked, and the code. `action` is what they did; "": nothing yet."""
 
     subject: str
     code: str
     id: str = field(default_factory=token_urlsafe)
     shown_at: float = field(default_factory=time.monotonic)
-    deed: str = ""
+    action: str = ""
 
     @property
     def state(self) -> str:
         """`waiting`, `timed out`, or what was done."""
-        if not self.deed:
+        if not self.action:
             return "waiting" if time.monotonic() < self.shown_at + PUSH_LIFETIME else "timed out"
-        return {"approve": "approved", "deny": "denied", "report": "reported"}[self.deed]
+        return {"approve": "approved", "deny": "denied", "report": "reported"}[self.action]
 
 
 class Phone:
@@ -90,11 +90,11 @@ class Phone:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def act(self, prompt_id: str, deed: str) -> None:
-        """Do what somebody does on their phone: one of `DEEDS`. `LookupError` if there is nothing to do."""
+    def act(self, prompt_id: str, action: str) -> None:
+        """Do what somebody does on their phone: one of `ACTIONS`. `LookupError` if there is nothing to do."""
         shown = {each.id: each for each in self.prompts if each.state == "waiting"}
-        DEEDS[deed]  # which must be one
-        shown[prompt_id].deed = deed
+        ACTIONS[action]  # which must be one
+        shown[prompt_id].action = action
         self._mark()
 
     async def _describe(self, _: web.Request) -> web.Response:
@@ -130,7 +130,7 @@ class Phone:
         self._mark()
         if prompt.state == "timed out":
             return _refuse("expired_token")
-        refusal = DEEDS[prompt.deed]
+        refusal = ACTIONS[prompt.action]
         return web.json_response(refusal, status=400) if refusal else self._prove(prompt)
 
     def _prove(self, prompt: Prompt) -> web.Response:

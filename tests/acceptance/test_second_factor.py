@@ -59,7 +59,7 @@ def code_in(world: World, identifier: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("user", "deed", "outcome", "reason", "status"),
+    ("user", "action", "outcome", "reason", "status"),
     [
         ("ada@example.com", "approve", "yes", None, Status.ACKNOWLEDGED),
         ("grace@example.com", "deny", "unproven", "factor_refused", Status.MANUAL),
@@ -71,7 +71,7 @@ def test_a_yes_counts_by_what_is_done_on_the_device(  # noqa: PLR0913, PLR0917 -
     world: World,
     provider: CibaProvider,
     user: str,
-    deed: str,
+    action: str,
     outcome: str,
     reason: str | None,
     status: Status,
@@ -83,7 +83,7 @@ def test_a_yes_counts_by_what_is_done_on_the_device(  # noqa: PLR0913, PLR0917 -
         one for one in world.responses.letters() if one.details["identifier"] != identifier
     ]
 
-    until(lambda: provider.device(deed, code), what="the push is on the device")
+    until(lambda: provider.device(action, code), what="the push is on the device")
 
     told = world.reports(identifier)[0].details["triagebot"]
     assert (told["outcome"], told.get("reason")) == (outcome, reason)

@@ -35,10 +35,10 @@ def left_in_the_middle(
 ) -> Iterator[Mapping[str, tuple[World, str, WorkerProcess, float]]]:
     """Worlds where a worker was killed while it posted, its post done or not, and another one runs."""
     worlds = {}
-    for fate in ("posted", "not posted"):
+    for post in ("posted", "not posted"):
         world = create_world_on_a_table()
         world.start()
-        hold = world.slack.hold("chat.postMessage", after_work=fate == "posted")
+        hold = world.slack.hold("chat.postMessage", after_work=post == "posted")
         identifier = world.send()
         hold.wait_until_reached()
         other = world.another_worker()
@@ -48,18 +48,18 @@ def left_in_the_middle(
         killed_at = time.monotonic()
         world.slack.forget_held()
         hold.release()
-        worlds[fate] = (world, identifier, other, killed_at)
+        worlds[post] = (world, identifier, other, killed_at)
     yield worlds
     for _, _, other, _ in worlds.values():
         other.close()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fate", ["posted", "not posted"])
+@pytest.mark.parametrize("post", ["posted", "not posted"])
 def test_a_worker_killed_while_it_posts_is_followed_by_another_and_nobody_is_asked_twice(
-    left_in_the_middle: Mapping[str, tuple[World, str, WorkerProcess, float]], fate: str
+    left_in_the_middle: Mapping[str, tuple[World, str, WorkerProcess, float]], post: str
 ) -> None:
-    world, identifier, other, killed_at = left_in_the_middle[fate]
+    world, identifier, other, killed_at = left_in_the_middle[post]
 
     left = killed_at + FINISHED_WITHIN_SECONDS - time.monotonic()
     other.until_logged("question.asked", identifier, seconds=max(left, 1))

@@ -101,12 +101,12 @@ def test_reports_are_never_sent_out_of_order_nor_too_late(
         for number, moments in enumerate(dues):
             await report_times(store, f"alert-{number}", *(NOON + each * SECOND for each in moments))
         now, settled = NOON, dict.fromkeys((f"alert-{number}" for number in range(len(dues))), 0)
-        for deed, seconds in steps:
+        for kind, seconds in steps:
             rows = await store.sendable(now, limit=100)
             assert [row.sequence for row in rows] == [settled[row.identifier] for row in rows]
             assert len({row.identifier for row in rows}) == len(rows)
-            if rows and deed != "wait":
-                await (store.mark_sent if deed == "sent" else store.mark_parked)(rows[:1], now)
+            if rows and kind != "wait":
+                await (store.mark_sent if kind == "sent" else store.mark_parked)(rows[:1], now)
                 settled[rows[0].identifier] += 1
             await nothing_is_slept_through(store, now)
             now += seconds * SECOND

@@ -23,7 +23,7 @@ class Call:
 
 
 class AwsStandIn(HttpStandIn):
-    """The stand-in; `answer` may be set anew at any time."""
+    """The stand-in; `answer` may be changed at any time."""
 
     def __init__(self, answer: Callable[[Call], Reply]) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ class Loaded:
 
 
 class DropIn:
-    """MozDef's folder, and a process that loads the action anew as often as it is told."""
+    """MozDef's folder, and a process that reloads the action on demand."""
 
     def __init__(self, folder: Path, *, python: Path) -> None:
         self._alerts = folder / "alerts"

@@ -70,7 +70,7 @@ async def test_good_tokens_and_all_scopes_are_fine() -> None:
         ({"app_token": BOT_TOKEN}, "app-level token", "not_allowed_token_type", ""),
     ],
 )
-async def test_a_refused_token_is_to_be_copied_anew(
+async def test_a_refused_token_must_be_copied_again(
     tokens: dict[str, str], subject: str, detail: str, remedy: str
 ) -> None:
     async with running() as world:

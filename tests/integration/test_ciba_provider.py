@@ -76,7 +76,7 @@ async def test_whoever_approves_on_the_device_that_shows_the_code_has_proved_it(
 
 
 @pytest.mark.parametrize(
-    ("subject", "deed", "verdict"),
+    ("subject", "action", "verdict"),
     [
         ("ADA@EXAMPLE.COM", "approve", Verdict.APPROVED),
         (ADA, "deny", Verdict.REFUSED),
@@ -86,11 +86,11 @@ async def test_whoever_approves_on_the_device_that_shows_the_code_has_proved_it(
     ],
 )
 async def test_what_happens_on_the_device_is_what_is_told(
-    provider: CibaProvider, factor: Ciba, subject: str, deed: str, verdict: Verdict
+    provider: CibaProvider, factor: Ciba, subject: str, action: str, verdict: Verdict
 ) -> None:
     push = await factor.push(subject, "CODE45")
 
-    provider.device(deed, "CODE45")
+    provider.device(action, "CODE45")
 
     assert (await factor.poll(push.id, subject)).verdict is verdict
 

@@ -300,7 +300,7 @@ async def test_a_recovered_table_is_refused_until_it_is_restored(caplog: pytest.
 
 
 @pytest.mark.usefixtures("aws")
-async def test_a_table_that_was_made_anew_under_its_name_is_another_one() -> None:
+async def test_a_table_that_was_renewed_under_its_name_is_another_one() -> None:
     name = create_table()
     await open_once(name)
     item = dynamodb().get_item(TableName=name, Key=PAST)["Item"]

@@ -500,7 +500,7 @@ async def test_a_conversation_is_read_page_by_page() -> None:
         ({"user": "U0BOT", "bot_id": "B0BOT"}, True),
         ({"user": "U0BOT"}, True),
         ({"bot_id": "B0BOT"}, True),
-        ({"user": "U0BOT", "bot_id": "B0NEW"}, True),  # installed anew
+        ({"user": "U0BOT", "bot_id": "B0NEW"}, True),  # reinstalled
         ({"user": "U0ADA"}, False),
         ({"user": "U0ADA", "bot_id": "B0OTHER"}, False),
     ],

@@ -58,7 +58,7 @@ def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="session")
 def drop_in(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropIn]:
-    """The drop-in in one process for all tests; each loads it anew."""
+    """The drop-in in one process for all tests; each reloads it."""
     with DropIn(tmp_path_factory.mktemp("mozdef"), python=python) as drop_in:
         yield drop_in
 

@@ -119,7 +119,7 @@ def test_a_call_that_is_refused_is_made_again_with_what_the_file_holds_now(
 
 
 @every_service
-def test_while_the_file_is_not_renewed_the_session_is_made_anew_only_now_and_then(
+def test_while_the_file_is_not_renewed_the_session_is_renewed_only_now_and_then(
     file: Path, service: str
 ) -> None:
     harness = Harness()

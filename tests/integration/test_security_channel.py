@@ -83,7 +83,7 @@ async def test_what_happened_is_told_in_the_cards_thread_and_not_to_the_channel(
 
 
 @pytest.mark.parametrize("code", ["message_not_found", "cant_update_message", "edit_window_closed"])
-async def test_a_card_that_somebody_deleted_is_posted_anew(code: str) -> None:
+async def test_a_card_that_somebody_deleted_is_posted_again(code: str) -> None:
     async with team_of(refuses(code), POSTED) as (team, slack):
         ts = await team.show(NOTED)
 

@@ -26,7 +26,7 @@ STOP_SECONDS = 10
 
 @pytest.fixture
 def create_world(create_world: Callable[..., World]) -> Callable[..., World]:
-    """Make worlds whose worker is a Python that begins anew, as in production; elsewhere it is forked."""
+    """Make worlds whose worker is a new Python, as in production; elsewhere it is forked."""
 
     def create(**options: Any) -> World:
         world = create_world(**options)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.mozdef import LOSING_WORDS, TRIGGER_WORDS, AlertBook, Fate, judge
+from bot.sandbox.mozdef import LOSING_WORDS, TRIGGER_WORDS, AlertBook, Effect, judge
 from bot.sandbox.samples import SAMPLES
 
 
@@ -35,7 +35,7 @@ def answer(response: object = "yes", **changes: object) -> str:
 def test_rule_3_each_known_response_sets_its_status(response: str, status: str) -> None:
     verdict = judge(answer(response))
 
-    assert (verdict.kept, verdict.fate, verdict.status) == (True, Fate.CHANGES_ALERT, status)
+    assert (verdict.kept, verdict.effect, verdict.status) == (True, Effect.CHANGES_ALERT, status)
     assert verdict.identifier == "9Zo02m4B7gIfixq3c4Xh"
 
 
@@ -44,7 +44,7 @@ def test_rule_1_any_other_response_is_lost(response: object) -> None:
     verdict = judge(answer(response))
 
     assert not verdict.kept
-    assert verdict.fate is Fate.DROPPED
+    assert verdict.effect is Effect.DROPPED
     assert verdict.reason is not None
     assert "not one of yes, no, wrongUser" in verdict.reason
 
@@ -69,13 +69,13 @@ def test_rule_1_any_other_response_is_lost(response: object) -> None:
 def test_rules_1_2_8_and_9_what_mozdef_cannot_take_is_dropped(changes: dict[str, object]) -> None:
     verdict = judge(answer("no", **changes))
 
-    assert (verdict.fate, verdict.status) == (Fate.DROPPED, None)
+    assert (verdict.effect, verdict.status) == (Effect.DROPPED, None)
     assert verdict.reason
 
 
 @pytest.mark.parametrize("body", ["", "hello", "{", answer(tags="bot"), answer(tags=None), "[" * 100_000])
 def test_rule_9_what_kills_the_worker_is_poison(body: str) -> None:
-    assert judge(body).fate is Fate.POISON
+    assert judge(body).effect is Effect.POISON
 
 
 def test_rule_2_an_empty_slack_id_passes() -> None:
@@ -88,7 +88,7 @@ def test_base64_of_the_body_is_read_like_the_body_and_what_is_no_event_is_droppe
     encoded = base64.b64encode(answer("no").encode()).decode()
 
     assert judge(encoded) == judge(answer("no"))
-    assert judge("[]").fate is judge('{"details": {}}').fate is Fate.DROPPED
+    assert judge("[]").effect is judge('{"details": {}}').effect is Effect.DROPPED
 
 
 def test_rule_10_a_note_is_indexed_and_leaves_the_alert_alone() -> None:
@@ -98,7 +98,7 @@ def test_rule_10_a_note_is_indexed_and_leaves_the_alert_alone() -> None:
 
     verdict = book.receive(json.dumps({"category": "triagebotnote", "details": details}))
 
-    assert (verdict.kept, verdict.fate, verdict.status) == (True, Fate.INDEXED, None)
+    assert (verdict.kept, verdict.effect, verdict.status) == (True, Effect.INDEXED, None)
     assert (verdict.email, verdict.slack) == ("a@b.c", "U01")
     assert book.status("9Zo02m4B7gIfixq3c4Xh") == "escalated"
 
@@ -110,18 +110,19 @@ def test_rule_4_an_alert_that_is_not_known_yet_loses_its_answer() -> None:
     book.add("9Zo02m4B7gIfixq3c4Xh")
     late = book.receive(answer("no"))
 
-    assert (early.fate, early.reason, early.status) == (Fate.DROPPED, "Alert not found", None)
+    assert (early.effect, early.reason, early.status) == (Effect.DROPPED, "Alert not found", None)
     assert late.status == book.status("9Zo02m4B7gIfixq3c4Xh") == "escalated"
 
 
 @pytest.mark.parametrize(
-    ("response", "fate"), [("no", Fate.DROPPED), ("wrongUser", Fate.DROPPED), ("yes", Fate.CHANGES_ALERT)]
+    ("response", "effect"),
+    [("no", Effect.DROPPED), ("wrongUser", Effect.DROPPED), ("yes", Effect.CHANGES_ALERT)],
 )
-def test_rule_5_a_repeat_is_dropped_unless_it_is_yes(response: str, fate: Fate) -> None:
+def test_rule_5_a_repeat_is_dropped_unless_it_is_yes(response: str, effect: Effect) -> None:
     book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])
     book.receive(answer(response))
 
-    assert book.receive(answer(response)).fate is fate
+    assert book.receive(answer(response)).effect is effect
 
 
 def test_rule_5_the_same_response_of_somebody_else_is_no_repeat() -> None:
@@ -137,7 +138,7 @@ def test_rule_6_what_was_dropped_changes_nothing_later() -> None:
 
     book.add("9Zo02m4B7gIfixq3c4Xh")
 
-    assert early.fate is Fate.DROPPED
+    assert early.effect is Effect.DROPPED
     assert book.status("9Zo02m4B7gIfixq3c4Xh") is None
 
 
@@ -157,7 +158,9 @@ def test_rule_11_a_trigger_word_as_a_value_spoils_or_loses_the_event(word: str) 
         judge(answer("no", triagebot={word: 1})),
     ]
 
-    assert {verdict.fate for verdict in verdicts} == {Fate.DROPPED if word in LOSING_WORDS else Fate.SPOILED}
+    assert {verdict.effect for verdict in verdicts} == {
+        Effect.DROPPED if word in LOSING_WORDS else Effect.SPOILED
+    }
     assert not any(verdict.kept for verdict in verdicts)
 
 

@@ -41,10 +41,10 @@ async def prompt_of(trial: Trial, address: str) -> Prompt:
 
 
 @pytest.mark.parametrize(
-    ("deed", "status"),
+    ("action", "status"),
     [("approve", "acknowledged"), ("deny", "manual"), ("report", "escalated"), ("nothing", "manual")],
 )
-async def test_a_yes_counts_by_what_is_done_on_the_phone(trial: Trial, deed: str, status: str) -> None:
+async def test_a_yes_counts_by_what_is_done_on_the_phone(trial: Trial, action: str, status: str) -> None:
     [address, *_] = trial.askable_addresses()
     sent = await trial.send_alert(
         alert=SECOND_FACTOR, summary="A role was given.", user=address, confidence="highest"
@@ -54,10 +54,10 @@ async def test_a_yes_counts_by_what_is_done_on_the_phone(trial: Trial, deed: str
     await until(trial, lambda: message_about(trial, prompt.code) is not None, what="the code in Slack")
     assert trial.ledger.responses(sent.identifier) == []
 
-    if deed == "nothing":
+    if action == "nothing":
         prompt.shown_at -= PUSH_LIFETIME
     else:
-        trial.phone.act(prompt.id, deed)
+        trial.phone.act(prompt.id, action)
 
     await until(trial, lambda: trial.ledger.status(sent.identifier) == status, what=f"the alert is {status}")
     with pytest.raises(LookupError):

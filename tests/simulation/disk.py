@@ -111,7 +111,7 @@ class Disk:
                 path.write_bytes(content)
 
     def read(self) -> dict[str, bytes]:
-        """Return all files; SQLite makes the index of the log (-shm) anew."""
+        """Return all files; SQLite rebuilds the index of the log (-shm)."""
         return {path.name: path.read_bytes() for path in self.folder.iterdir() if path.suffix != ".db-shm"}
 
     def remove(self) -> None:

@@ -43,7 +43,7 @@ class Machine:
         return now * (1 + self.drift)
 
     def true(self, monotonic: float) -> float:
-        """Return how many seconds have truly passed when its CLOCK_MONOTONIC shows this."""
+        """Return how many seconds have really passed when its CLOCK_MONOTONIC shows this."""
         return (monotonic + self.suspended) / (1 + self.drift)
 
 

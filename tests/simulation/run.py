@@ -597,7 +597,7 @@ class Run:
 
     @property
     def _deadline_to_come(self) -> bool:
-        """Whether a question may still be open; after a restore the time of each begins anew."""
+        """Whether a question may still be open; after a restore the time of each starts again."""
         asked = max((float(question.ts) for question in self.history.messages), default=0.0)
         restored = max((each.at + _OFFLINE for each in self.history.restores), default=0.0)
         return bool(self.clock.seconds() < max(asked, restored) + EXPIRE_AFTER_SECONDS + 1)
@@ -608,7 +608,7 @@ class Run:
     def _signature(self) -> str:
         history = self.history
         shown = [message.edited_ts for message in (*history.messages, *history.cards)]
-        done = [history.presses, history.reports, history.reminders, history.deleted, history.deeds]
+        done = [history.presses, history.reports, history.reminders, history.deleted, history.card_actions]
         done += [history.inquiries, history.replies, history.asked_back]
         return f"{shown} {[len(each) for each in done]}"
 

@@ -377,7 +377,7 @@ def _forget_the_report_before() -> Replacements:
     return {(recorder, "previous_report"): lambda *_: ""}
 
 
-def _begin_each_trail_anew() -> Replacements:
+def _restart_each_trail() -> Replacements:
     make = trail.make_event
     return {
         (recorder, "make_event"): lambda identifier, version, _, **told: make(identifier, version, "", **told)
@@ -475,7 +475,7 @@ SABOTAGES: Final[Mapping[str, Sabotage]] = {
     "remind without counting": _of("sqlite", _remind_without_counting, Promise.NAGGED),
     "remind after a suspend": _of("dynamodb", _remind_after_a_suspend, Promise.REMINDED_LATE),
     "forget the report before": _of("sqlite", _forget_the_report_before, Promise.UNPROVED),
-    "begin each trail anew": _of("sqlite", _begin_each_trail_anew, Promise.UNPROVED),
+    "restart each trail": _of("sqlite", _restart_each_trail, Promise.UNPROVED),
     "log addresses": _of("sqlite", _log_addresses, Promise.LEAKED),
     "stop late": _of("sqlite", _stop_late, Promise.FALLEN),
     "approve anybody": _of_factor("approve anybody", Promise.UNAPPROVED),

@@ -82,7 +82,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0.0  #: seconds that have truly passed
+        self.now = 0.0  #: seconds that have really passed
         self.steps = 0
         self.run_thread: Callable[[Callable[[], Any]], asyncio.Future[Any]] = lambda _: self.create_future()
         self.on_step_limit: Callable[[Life], None] = lambda _: None

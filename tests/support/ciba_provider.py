@@ -38,9 +38,9 @@ class CibaProvider(LineProcess):
     def issuer(self) -> str:
         return str(self.tell({})["issuer"])
 
-    def device(self, deed: str, code: str) -> str:
+    def device(self, action: str, code: str) -> str:
         """Approve, deny or expire on the device that shows this code; return whose device it is."""
-        return str(self.tell({"deed": deed, "code": code})["account"])
+        return str(self.tell({"action": action, "code": code})["account"])
 
 
 def install() -> Path:

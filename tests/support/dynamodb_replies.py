@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from bot.store.dynamodb.table import Caller
 
-LOST = "lost"  #: the work is done, and nobody hears of it
+LOST = "lost"  #: the work is done, and nobody learns of it
 UNREACHED = "unreached"  #: nothing is done
 
 

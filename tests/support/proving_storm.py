@@ -41,7 +41,7 @@ SUBJECTS = ("ada@example.com", "bo@example.com", "cy@example.com")
 ALERTS = 6
 WORKERS = 2
 LIVES = 4
-DEEDS = [
+REACTIONS = [
     *[Verdict.APPROVED] * 8,
     *[Verdict.REFUSED, Verdict.TIMED_OUT] * 2,
     *(Verdict.OTHER_PERSON, Verdict.UNAVAILABLE, Verdict.FRAUD),
@@ -121,7 +121,7 @@ class StormyFactor(ScriptedFactor):
             raise NoDevice
         if trouble == "lost":
             raise AmbiguousError("reset")
-        self.deeds = [(self.random.choice(DEEDS), self.random.randint(0, 70))]
+        self.reactions = [(self.random.choice(REACTIONS), self.random.randint(0, 70))]
         push = await super().push(subject, code)
         if trouble == "made":
             raise AmbiguousError("timed out")
@@ -298,7 +298,7 @@ def _unproved(storm: Storm, identifier: str, told: Told) -> Iterator[str]:
             for device in storm.devices
             if storm.codes.get(device.code) == identifier
             and device.subject == storm.subjects[identifier]
-            and device.deed is Verdict.APPROVED
+            and device.reaction is Verdict.APPROVED
             and device.after < timedelta(seconds=60)
             and device.at + device.after <= at
         ]
@@ -331,7 +331,7 @@ def _milder(identifier: str, told: Told) -> Iterator[str]:
 def _too_many(subject: str, devices: list[OnDevice]) -> Iterator[str]:
     for number, device in enumerate(devices[1:], start=1):
         before = devices[number - 1]
-        is_answered = before.is_told and before.deed is not Verdict.UNAVAILABLE
+        is_answered = before.is_told and before.reaction is not Verdict.UNAVAILABLE
         dead_at = before.at + (
             min(before.after, timedelta(seconds=60)) if is_answered else timedelta(seconds=60)
         )
@@ -345,10 +345,10 @@ def _unheard_frauds(storm: Storm) -> Iterator[str]:
     for device in storm.devices:
         heard = storm.codes.get(device.code, "")
         told_at = device.told_at
-        if device.deed is not Verdict.FRAUD or told_at is None or device.is_lost:
+        if device.reaction is not Verdict.FRAUD or told_at is None or device.is_lost:
             continue
         if any(told_at <= at < told_at + 10 * _SECOND for at in storm.deaths):
             continue  # the worker that was told may have been killed
         reasons = [body["details"]["triagebot"].get("reason") for _, body in storm.reports[heard]]
         if "factor_fraud" not in reasons:
-            yield f"{heard}: a fraud was reported, and MozDef did not hear of it"
+            yield f"{heard}: a fraud was reported, and MozDef was not told"

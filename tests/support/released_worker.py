@@ -33,7 +33,7 @@ from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.service import TriageService
 
-#: Within an hour there are reminders and deadlines, and the security team hears of all but a yes.
+#: Within an hour there are reminders and deadlines, and the security team is told about all but a yes.
 #: How a release is told that there is a channel for cards.
 CHANNEL: dict[str, Any] = (
     {"security_channel": "C0SECURITY"}

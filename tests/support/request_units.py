@@ -1,6 +1,6 @@
 """What DynamoDB charges for calls, reckoned by its own rules from what really goes over the wire.
 
-The emulators do not say it truly. The rules, of AWS's pages on read and write units (read 2026-11): a write
+The emulators get it wrong. The rules, of AWS's pages on read and write units (read 2026-11): a write
 takes a unit for each KiB of the item, before or after it, whichever is larger, and in a transaction two; each
 index that the write changes takes units of its own, of the entry that goes and of the one that comes; a read
 takes half a unit for each 4 KiB, a consistent one a whole. A write whose condition fails is paid for, too.

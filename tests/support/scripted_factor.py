@@ -19,7 +19,7 @@ class OnDevice:
     subject: str
     code: str
     at: datetime
-    deed: Verdict
+    reaction: Verdict
     after: timedelta
     is_told: bool = False  #: its result: it is told once
     is_lost: bool = False  #: the reply that told it
@@ -28,10 +28,10 @@ class OnDevice:
 
 @dataclass(kw_only=True)
 class ScriptedFactor:
-    """Takes each push as `push_ends` say, one entry a call, and lets people do each of `deeds` in turn."""
+    """Takes each push as `push_ends` say, one entry a call, and gives people `reactions` in turn."""
 
     clock: Callable[[], datetime]
-    deeds: list[tuple[Verdict, int]] = field(default_factory=list)  #: and after how many seconds
+    reactions: list[tuple[Verdict, int]] = field(default_factory=list)  #: and after how many seconds
     push_ends: list[Exception | None] = field(default_factory=list)
     poll_ends: list[Exception | None] = field(default_factory=list)
     lasts: timedelta = 60 * SECOND
@@ -47,8 +47,10 @@ class ScriptedFactor:
         end = self.push_ends.pop(0) if self.push_ends else None
         if isinstance(end, Exception):
             raise end
-        deed, seconds = self.deeds.pop(0) if self.deeds else (Verdict.TIMED_OUT, 10_000)
-        device = OnDevice(subject=subject, code=code, at=self.clock(), deed=deed, after=seconds * SECOND)
+        reaction, seconds = self.reactions.pop(0) if self.reactions else (Verdict.TIMED_OUT, 10_000)
+        device = OnDevice(
+            subject=subject, code=code, at=self.clock(), reaction=reaction, after=seconds * SECOND
+        )
         self.pushes.append(device)
         number = len(self.pushes)
         await asyncio.sleep(self.takes.get("push", 0))
@@ -67,7 +69,7 @@ class ScriptedFactor:
         passed = self.clock() - device.at
         if passed >= device.after and device.after < self.lasts:
             device.is_told, device.told_at = True, self.clock()
-            return PollResult(verdict=device.deed)
+            return PollResult(verdict=device.reaction)
         return PollResult(verdict=Verdict.PENDING if passed < self.lasts else Verdict.TIMED_OUT)
 
     def moments(self, call: str) -> Sequence[float]:

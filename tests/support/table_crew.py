@@ -44,8 +44,8 @@ class Member:
         self.store = store
         self._clock = clock
         # A person who is asked for a proof gives it once they have read the message.
-        deeds = [(Verdict.APPROVED, 1)]
-        self.factor = ScriptedFactor(clock=clock, deeds=deeds, interval=timedelta(milliseconds=10))
+        reactions = [(Verdict.APPROVED, 1)]
+        self.factor = ScriptedFactor(clock=clock, reactions=reactions, interval=timedelta(milliseconds=10))
         parts = wired(store, _POLICY, clock=clock, messenger=instead(slack), factor=self.factor)
         self.service = parts.service
 

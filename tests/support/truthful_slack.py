@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # which a release before lacks
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
-#: How a post may end: whether the message is there, and what we hear of it.
+#: How a post may end: whether the message is there, and what we are told.
 POST_ENDS: dict[str, tuple[bool, Exception | None]] = {
     "answered": (True, None),
     "done, answer lost": (True, AmbiguousError("lost")),

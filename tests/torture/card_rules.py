@@ -18,7 +18,7 @@ from .orders import CARDED_LABEL
 from .promises import Findings, Promise
 from .standing import Standing, headline_fits, standings
 
-#: The line in a card's thread for each deed.
+#: The line in a card's thread for each action.
 _LINES: Final = {"take": "taken_line", "hand over": "handed_over_line", "release": "released_line"}
 _PATTERNS: Final = [
     re.compile(re.escape(as_read(WORDING["card"][each], who="0", receiver="0")).replace("0", ".+"))
@@ -47,7 +47,7 @@ def cards(case: Case) -> Findings:
         yield Promise.CARDLESS, f"{last}"
     elif not any(_shows(card, case, last) for card in case.cards):
         shown = [text_of(card, "outcome") for card in case.cards]
-        yield Promise.STALE, f"{shown} after {last}, notes {len(case.notes)}, deeds {case.deeds}"
+        yield Promise.STALE, f"{shown} after {last}, notes {len(case.notes)}, actions {case.card_actions}"
 
 
 def intruders(case: Case) -> Findings:
@@ -55,7 +55,7 @@ def intruders(case: Case) -> Findings:
     words = WORDING["card"]
     done = {
         as_read(words[_LINES[each.kind]], who=name_of(each.by), receiver=name_of(each.to))
-        for each in (*case.deeds, *case.early)
+        for each in (*case.card_actions, *case.early)
     }
     for line in case.lines:
         text = text_of(line, "event")
@@ -68,8 +68,8 @@ def intruders(case: Case) -> Findings:
 
 def doubled_cards(case: Case, deaths: Deaths) -> Findings:
     """Judge that cards are wanted, and that each but the last was one that the worker may not know of.
-    A worker that stood still since before that one was posted may have been about to post. Nor does another
-    worker know of a card whose own worker stood still before it could store it.
+    A worker that was suspended since before that one was posted may have been about to post. Nor does another
+    worker know of a card whose own worker was suspended before it could store it.
     """
     if case.cards and case.alert.label != CARDED_LABEL:
         yield Promise.DOUBLED, f"{case.cards[0].ts} is not wanted"
@@ -106,13 +106,13 @@ def _holder(card: Message) -> str:
 def _known_holders(case: Case) -> set[str]:
     """Return everybody who may ever have had the alert; the person asked has it no more."""
     early = [] if case.questions else case.early
-    return {name_of(each.to or each.by) for each in (*case.deeds, *early)}
+    return {name_of(each.to or each.by) for each in (*case.card_actions, *early)}
 
 
 def _possible_holders(case: Case) -> set[str]:
     """Return who may have the alert: what was not acknowledged last may have been done or not."""
     holders = {""}
-    for deed in case.deeds:
-        after = name_of({"take": deed.by, "hand over": deed.to}.get(deed.kind, ""))
-        holders = {after} if deed.acknowledged else {*holders, after}
+    for action in case.card_actions:
+        after = name_of({"take": action.by, "hand over": action.to}.get(action.kind, ""))
+        holders = {after} if action.acknowledged else {*holders, after}
     return holders

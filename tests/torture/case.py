@@ -12,7 +12,7 @@ from bot.sandbox.fake_slack import Message
 from bot.triage.padding import unpad
 
 from .alerts import Alert
-from .history import Deed, Exchange, History, Note, Press
+from .history import CardAction, Exchange, History, Note, Press
 from .messages import INQUIRY_EVENT, identifier_of, key_of, reminded_key
 from .sqs_queue import Sent
 
@@ -66,11 +66,11 @@ class Case:
     presses: list[Press] = field(default_factory=list)  #: the honest ones
     notes: list[Note] = field(default_factory=list)
     lines: list[Message] = field(default_factory=list)  #: in the threads of its cards
-    deeds: list[Deed] = field(default_factory=list)  #: on its cards, the honest ones
+    card_actions: list[CardAction] = field(default_factory=list)  #: on its cards, the honest ones
     asked_back: list[Message] = field(default_factory=list)
     inquiries: list[Exchange] = field(default_factory=list)
     replies: list[Exchange] = field(default_factory=list)
-    early: list[Deed] = field(default_factory=list)  #: of the person, before anybody knew that it is they
+    early: list[CardAction] = field(default_factory=list)  #: of the person, before anybody knew who it is
     restored_at: float = 0.0  #: when the store was last restored that may have known of it; 0: never
     shown_at_restore: str = ""  #: the answer that its message showed then
     is_factored: bool = False  #: whether a *yes* must be proved
@@ -131,12 +131,12 @@ def _note_cards(cases: Mapping[str, Case], history: History) -> None:
         cases[inquiry.identifier].inquiries.append(inquiry)
     for reply in history.replies:
         cases[reply.identifier].replies.append(reply)
-    for deed in history.deeds:
-        case = cases[deed.identifier]
-        if deed.honest:
-            case.deeds.append(deed)
-        elif deed.by == case.alert.person and (not case.questions or deed.at < case.asked_at):
-            case.early.append(deed)
+    for action in history.card_actions:
+        case = cases[action.identifier]
+        if action.honest:
+            case.card_actions.append(action)
+        elif action.by == case.alert.person and (not case.questions or action.at < case.asked_at):
+            case.early.append(action)
 
 
 def _note_restores(case: Case, history: History) -> None:

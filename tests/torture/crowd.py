@@ -1,4 +1,4 @@
-"""The people of the workspace: they answer, twice, late, otherwise than before or never; and some forge.
+"""The people of the workspace: they answer, twice, late, differently from before, or never; and some forge.
 
 Some answer only when they are reminded, or around their deadline; some write a note.
 """

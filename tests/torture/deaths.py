@@ -34,7 +34,7 @@ class Deaths:
         post = self.history.post_of(message)
         if identifier in self.history.timed_out or post.spoiled or post.answered_at - post.arrived_at > _SLOW:
             return True
-        # Its answer came to a machine that stood still.
+        # Its answer came to a suspended machine.
         if self._still_at(post, post.answered_at + _ON_THE_WIRE):
             return True
         moments = self._moments[post.worker]
@@ -48,18 +48,18 @@ class Deaths:
         return next_death < len(moments) and moments[next_death] <= until
 
     def stood_still(self, message: Message) -> float:
-        """Return for how many seconds its worker stood still before it could store that this was posted."""
+        """Return for how many seconds its worker was suspended before it could store that this was posted."""
         post = self.history.post_of(message)
         until = post.answered_at + self.history.settled_after
         return sum(ended - began for began, ended in self._still_at(post, until))
 
     def stood_still_before_storing(self, earlier: Message, later: Message) -> bool:
-        """Tell whether a message's worker stood still before it could store it; another one posted later."""
+        """Tell whether a message's worker was suspended before it could store it; another posted later."""
         whose = [self.history.post_of(each).worker for each in (earlier, later)]
         return whose[0] != whose[1] and self.stood_still(earlier) > 0
 
     def stood_still_between(self, earlier: Message, later: Message) -> bool:
-        """Tell whether the worker of a message stood still while another one was posted before it."""
+        """Tell whether the worker of a message was suspended while another one was posted before it."""
         at, whose = self.history.post_of(earlier).arrived_at, self.history.post_of(later).worker
         return any(
             worker == whose and began <= at <= ended for worker, began, ended in self.history.suspensions

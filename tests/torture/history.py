@@ -59,7 +59,7 @@ class Exchange:
 
 
 @dataclass(kw_only=True)
-class Deed:
+class CardAction:
     """What somebody did with an alert on its card, pressed until it was acknowledged or they gave up.
 
     `honest`: by somebody who may.
@@ -89,19 +89,19 @@ class Post:
 
 @dataclass(frozen=True, kw_only=True)
 class Pushed:
-    """One push that the provider of the second factor took. `deed`: what was done about it; "": nothing."""
+    """One push that the provider of the second factor took. `action`: what was done about it; "": nothing."""
 
     subject: str
     code: str
     at: float
-    deed: str
+    action: str
     done_at: float  #: when that was done, or when it ran out
     dead_at: float  #: from when on it asked nobody any more
 
     @property
     def approved(self) -> bool:
         """Whether the person approved it: in time, too late, or twice."""
-        return self.deed in ("approve", "late", "double")
+        return self.action in ("approve", "late", "double")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +117,7 @@ class End:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether it ended otherwise than it had to."""
+        """Whether it ended in the wrong way."""
         return self.status != {"kill": "SIGKILL", "term": "exit code 0", "refuse": "exit code 78"}[
             self.wanted
         ] or (self.wanted == "term" and self.seconds > 10)
@@ -141,11 +141,11 @@ class History:
     alerts: Sequence[Alert]
     presses: list[Press] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    deeds: list[Deed] = field(default_factory=list)  #: on cards
+    card_actions: list[CardAction] = field(default_factory=list)  #: on cards
     inquiries: list[Exchange] = field(default_factory=list)  #: what was asked back
     replies: list[Exchange] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
-    #: The worker, from when and until when it stood still with its machine.
+    #: The worker, from when and until when its machine was suspended.
     suspensions: list[tuple[str, float, float]] = field(default_factory=list)
     #: The worker, from when and until when its disk took nothing.
     full_disks: list[tuple[str, float, float]] = field(default_factory=list)

@@ -161,7 +161,7 @@ def verb_of(before: Question, step: Step) -> str:
 
 
 def _ending(before: Question, step: Step) -> str:
-    """Name a step that MozDef hears of, or that is about a proof."""
+    """Name a step that MozDef is told about, or that is about a proof."""
     after = step.question
     if step.inquiry is not None:
         return "reply" if step.inquiry.replies else "ask back"

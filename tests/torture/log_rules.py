@@ -17,7 +17,7 @@ _SECRETS: Final = (
     r"xox[a-z]-\w|xapp-\w|AKIA[A-Z0-9]{12}|ticket=\w",
 )
 
-#: At INFO, moreover: addresses, and what alerts and people say.
+#: At INFO, also: addresses, and what alerts and people say.
 _PERSONAL: Final = (
     r"[\w.+-]+@[\w-]+\.\w+",
     *map(re.escape, (SUMMARY_WORDS, HOST, NOTE_WORDS, INQUIRY_WORDS, REPLY_WORDS)),

@@ -26,7 +26,7 @@ class Promise(StrEnum):
     UNCOPIED = "invalid requests without a copy"
     LEFT = "requests left in the queue"
     UNSHOWN = "answers that the message does not show"
-    NAGGED = "reminders too many, too early or astray"
+    NAGGED = "reminders too many, too early or misplaced"
     REMINDED_LATE = "reminders after an answer or the deadline"
     EARLY = "deadlines that came too early"
     LATE = "deadlines that came too late"
@@ -49,7 +49,7 @@ class Promise(StrEnum):
     UNANNOUNCED = "bursts without their line or card, or with a line too many"
     UNPROVED = "trails that do not prove what happened"
     UNNOTICED = "losses of the store that nobody noticed"
-    FALLEN = "lives that ended otherwise than they had to"
+    FALLEN = "lives that ended in the wrong way"
 
 
 #: What time may still cure while the worker runs.

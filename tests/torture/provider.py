@@ -34,7 +34,16 @@ _NO_DEVICE: Final = "7"
 _KEY: Final = ECKey.generate_key("P-256", {"use": "sig"}, auto_kid=True)
 
 #: What people do: the late approve when their push has run out already, and the doubled twice.
-_DEEDS: Final = ("approve",) * 6 + ("late", "double", "deny", "deny", "ignore", "ignore", "other", "fraud")
+_REACTIONS: Final = ("approve",) * 6 + (
+    "late",
+    "double",
+    "deny",
+    "deny",
+    "ignore",
+    "ignore",
+    "other",
+    "fraud",
+)
 _REFUSALS: Final = {"deny": "access_denied", "fraud": _FRAUD}
 _PENDING: Final = ("authorization_pending", "authorization_pending", "slow_down")
 
@@ -136,16 +145,16 @@ class Provider:
         subject, now = form["login_hint"], self._seconds()
         if subject.partition("@")[0].endswith(_NO_DEVICE):
             return _refuse("unknown_user_id")
-        deed, dead_at = self._random.choice(_DEEDS), now + _LASTS
+        action, dead_at = self._random.choice(_REACTIONS), now + _LASTS
         done_at = now + self._random.uniform(0, _LASTS)
-        if deed == "late":
+        if action == "late":
             done_at = dead_at + self._random.uniform(0, _LATE)
         pushed = Pushed(
             subject=subject,
             code=form["binding_message"],
             at=now,
-            deed="" if deed == "ignore" else deed,
-            done_at=dead_at if deed == "ignore" else done_at,
+            action="" if action == "ignore" else action,
+            done_at=dead_at if action == "ignore" else done_at,
             dead_at=min(dead_at, done_at),
         )
         self.pushes.append(pushed)
@@ -155,15 +164,15 @@ class Provider:
     def _poll(self, form: Any) -> web.StreamResponse:
         number = int(form["auth_req_id"].removeprefix("push-"))
         pushed, now = self.pushes[number - 1], self._seconds()
-        if number in self._told and pushed.deed != "double":
+        if number in self._told and pushed.action != "double":
             return _refuse("invalid_grant")
         if now < pushed.done_at:
             return _refuse(self._random.choice(_PENDING))
         self._told.add(number)
-        if not pushed.deed:
+        if not pushed.action:
             return _refuse("expired_token")
-        if pushed.deed in _REFUSALS:
-            return _refuse(_REFUSALS[pushed.deed])
+        if pushed.action in _REFUSALS:
+            return _refuse(_REFUSALS[pushed.action])
         who = pushed.subject if pushed.approved else "somebody-else@example.com"
         claims = {"iss": self.address, "sub": who, "aud": _CLIENT_ID, "iat": int(now), "exp": int(now) + 60}
         claims |= {"email": who, "email_verified": True}

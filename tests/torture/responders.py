@@ -11,7 +11,7 @@ from bot.sandbox.fake_slack import Message, SlackStandIn
 
 from .alerts import Alert
 from .click_retries import TRIES, wait_after
-from .history import Deed, History
+from .history import CardAction, History
 from .messages import block_of, identifier_of
 from .windows import see_window, send_window
 
@@ -25,7 +25,7 @@ _INTRUDED: Final = 0.2
 #: How often somebody chooses a receiver, if Slack does not say in time who that is.
 _CHOICES: Final = 10
 
-#: The action of each deed.
+#: The `action_id` of each kind of action.
 _ACTIONS: Final = {"take": "take-it", "hand over": "hand-over", "release": "release"}
 
 
@@ -69,43 +69,43 @@ class Responders:
         while random.random() < _GOES_ON:
             kinds.append(random.choice(("hand over", "release")) if kinds[-1] != "release" else "take")
         for kind in kinds:
-            deed = Deed(identifier=alert.identifier, kind=kind, by=user)
+            action = CardAction(identifier=alert.identifier, kind=kind, by=user)
             if kind == "hand over":
                 known = [each.id for each in self._slack.workspace.people if not each.deleted]
-                deed.to = random.choice([each for each in known if each != alert.person])
-                await self._hand_over(card, deed)
+                action.to = random.choice([each for each in known if each != alert.person])
+                await self._hand_over(card, action)
             else:
-                self._history.deeds.append(deed)
-                await self._press(card, deed)
-            if not deed.acknowledged:
+                self._history.card_actions.append(action)
+                await self._press(card, action)
+            if not action.acknowledged:
                 return  # nobody knows whether it was done
             await asyncio.sleep(random.uniform(0, 2))
 
-    async def _press(self, card: Message, deed: Deed) -> None:
+    async def _press(self, card: Message, action: CardAction) -> None:
         """Press until Slack shows no warning, whatever the card shows meanwhile."""
         for tries in range(1, TRIES + 1):
-            click = await self._click(card, deed.by, _ACTIONS[deed.kind])
-            deed.acknowledged = click.acknowledged
-            if deed.acknowledged:
+            click = await self._click(card, action.by, _ACTIONS[action.kind])
+            action.acknowledged = click.acknowledged
+            if action.acknowledged:
                 return
             await asyncio.sleep(wait_after(tries))
 
-    async def _hand_over(self, card: Message, deed: Deed) -> None:
+    async def _hand_over(self, card: Message, action: CardAction) -> None:
         """Choose a receiver in the window, if that opens."""
-        async with self._desks[deed.by]:
+        async with self._desks[action.by]:
             for tries in range(1, _CHOICES + 1):
-                await self._click(card, deed.by, _ACTIONS[deed.kind])
+                await self._click(card, action.by, _ACTIONS[action.kind])
                 value = _value_of(card)
-                view = await see_window(self._slack, deed.by, value) if value else None
+                view = await see_window(self._slack, action.by, value) if value else None
                 if view is not None:
-                    self._history.deeds.append(deed)
-                    await self._choose(view, deed)
+                    self._history.card_actions.append(action)
+                    await self._choose(view, action)
                     return
                 await asyncio.sleep(wait_after(tries))
 
-    async def _choose(self, view: dict[str, Any], deed: Deed) -> None:
-        values = {"receiver": {"who": {"type": "users_select", "selected_user": deed.to}}}
-        deed.acknowledged = await send_window(self._slack, deed.by, view, values, despite_errors=True)
+    async def _choose(self, view: dict[str, Any], action: CardAction) -> None:
+        values = {"receiver": {"who": {"type": "users_select", "selected_user": action.to}}}
+        action.acknowledged = await send_window(self._slack, action.by, view, values, despite_errors=True)
 
     async def _intrude(
         self, card: Message, alert: Alert, question: Message | None, member: str, random: Random
@@ -122,10 +122,10 @@ class Responders:
             ways.append({**on_card, "user": member, "value": _ref_of(question)})
         way, kind = random.choice(ways), random.choice(("take", "release"))
         at = self._slack.clock().timestamp()
-        deed = Deed(identifier=alert.identifier, kind=kind, by=way["user"], honest=False, at=at)
-        self._history.deeds.append(deed)
+        action = CardAction(identifier=alert.identifier, kind=kind, by=way["user"], honest=False, at=at)
+        self._history.card_actions.append(action)
         click = await self._slack.click(action_id=_ACTIONS[kind], **way)
-        deed.acknowledged = click.acknowledged
+        action.acknowledged = click.acknowledged
 
     async def _click(self, card: Message, user: str, action_id: str) -> Any:
         shown = self._slack.workspace.message(card.channel, card.ts) or card

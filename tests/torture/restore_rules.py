@@ -28,7 +28,7 @@ def answers(case: Case) -> Findings:
         if receipt.said and receipt.said not in pressed and not is_fraud:
             yield Promise.FORGED, f"sequence {receipt.sequence}: {receipt.said}, pressed: {sorted(pressed)}"
     said = {receipt.said for receipt in receipts}
-    # What was taken back is not reported anew, and a person who says it again is told that it is noted.
+    # What was taken back is not reported again, and a person who says it again is told that it is noted.
     is_taken_back = case.shown_at_restore == answer_text(_TAKEN_BACK)
     for press in case.presses:
         needs_proof = case.is_factored and press.choice == "yes"

@@ -43,7 +43,7 @@ class Standing:
 
     outcome: str
     said: str = ""
-    choices: int = 0  #: how often the person chose, each time otherwise than before
+    choices: int = 0  #: how often the person chose, each time differently
 
     @property
     def retracted(self) -> bool:

@@ -58,15 +58,15 @@ def _time_and_team(result: Result) -> Iterator[str]:
     yield f"deadlines     {len(endings):6}  {how}; {late} answered late"
     acknowledged = sum(note.acknowledged for note in history.notes)
     if result.options.factor:
-        deeds = Counter(push.deed or "ignored" for push in history.pushes)
-        how = _listed(dict(sorted(deeds.items())))
+        card_actions = Counter(push.action or "ignored" for push in history.pushes)
+        how = _listed(dict(sorted(card_actions.items())))
         yield f"pushes        {len(history.pushes):6}  {how}; {_proofs(cases)}"
     yield f"notes         {len(history.notes):6}  {acknowledged} acknowledged"
     doubled = sum(max(0, len(case.cards) - 1) for case in cases)
     lines = len(history.lines)
     yield f"cards         {len(history.cards):6}  {doubled} doubled; {lines} lines in their threads"
-    done = Counter(deed.kind if deed.honest else "by intruders" for deed in history.deeds)
-    yield f"handled       {len(history.deeds):6}  {_listed(dict(sorted(done.items())))}"
+    done = Counter(action.kind if action.honest else "by intruders" for action in history.card_actions)
+    yield f"handled       {len(history.card_actions):6}  {_listed(dict(sorted(done.items())))}"
     yield f"asked back    {_exchange(history)}"
 
 

@@ -18,8 +18,8 @@ AWAITED = "Please confirm it on your own device; until then your answer does not
 PROOF = {"method": "ciba", "provider": "login", "at": "then"}
 
 
-def a_push(alert: Alert, deed: str = "approve", *, at: float = ANSWERED_AT + 1, number: int = 0) -> Pushed:
-    facts: dict[str, Any] = {"subject": alert.subject, "code": f"CODE{number:02}", "deed": deed}
+def a_push(alert: Alert, action: str = "approve", *, at: float = ANSWERED_AT + 1, number: int = 0) -> Pushed:
+    facts: dict[str, Any] = {"subject": alert.subject, "code": f"CODE{number:02}", "action": action}
     return Pushed(at=at, done_at=at + 9, dead_at=at + 9, **facts)
 
 

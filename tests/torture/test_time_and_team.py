@@ -31,7 +31,7 @@ from .any_run import (
     broken,
     presses,
 )
-from .history import Deed, End, History, Note, Post
+from .history import CardAction, End, History, Note, Post
 from .log_rules import timed_out
 from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS
 from .promises import Promise
@@ -71,9 +71,9 @@ def a_delayed_reminder(alert: Alert) -> History:
     return a_run(alert, presses=answered, reminders=[reminder], posts={place_of(reminder): under_way})
 
 
-def a_deed(alert: Alert, kind: str = "take", **facts: Any) -> Deed:
+def a_deed(alert: Alert, kind: str = "take", **facts: Any) -> CardAction:
     done: dict[str, Any] = {"acknowledged": True, **facts}
-    return Deed(identifier=alert.identifier, kind=kind, by="U0P0000001", **done)
+    return CardAction(identifier=alert.identifier, kind=kind, by="U0P0000001", **done)
 
 
 def a_no(alert: Alert, **changes: Any) -> History:
@@ -182,7 +182,7 @@ def two_cards_of(worker: str, *, killed: str) -> History:
 
 
 def two_cards_around_a_freeze(*, first: str, second: str) -> History:
-    """Return a run in which worker 2 stands still from the first card until after the second."""
+    """Return a run in which worker 2 is suspended from the first card until after the second."""
     run = two_cards(an_alert(), suspensions=[("2", ANSWERED_AT + 1, ANSWERED_AT + 70)])
     times = {first: ANSWERED_AT, second: ANSWERED_AT + 60}
     posts = [Post(arrived_at=at, answered_at=at, spoiled=False, worker=each) for each, at in times.items()]
@@ -332,17 +332,17 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         {Promise.STALE},
     ),
     "a card that does not show who took the alert is stale": (
-        lambda alert: a_no(alert, deeds=[a_deed(alert)]),
+        lambda alert: a_no(alert, card_actions=[a_deed(alert)]),
         {Promise.STALE},
     ),
     "a card shows who took the alert": (
-        lambda alert: a_no(alert, deeds=[a_deed(alert)], cards=[a_card(alert, "no", taken_by="@p1")]),
+        lambda alert: a_no(alert, card_actions=[a_deed(alert)], cards=[a_card(alert, "no", taken_by="@p1")]),
         set(),
     ),
     "a card shows who was handed the alert last": (
         lambda alert: a_no(
             alert,
-            deeds=[a_deed(alert), a_deed(alert, "hand over", to="U0P0000002")],
+            card_actions=[a_deed(alert), a_deed(alert, "hand over", to="U0P0000002")],
             cards=[a_card(alert, "no", taken_by="@p1")],
         ),
         {Promise.STALE},
@@ -350,21 +350,21 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
     "a release that slack calls failed may have been taken": (
         lambda alert: a_no(
             alert,
-            deeds=[a_deed(alert), a_deed(alert, "release", acknowledged=False)],
+            card_actions=[a_deed(alert), a_deed(alert, "release", acknowledged=False)],
             cards=[a_card(alert, "no", taken_by="@p1")],
         ),
         set(),
     ),
     "an alert that an intruder took": (
         lambda alert: a_no(
-            alert, deeds=[a_deed(alert, honest=False)], cards=[a_card(alert, "no", taken_by="@p1")]
+            alert, card_actions=[a_deed(alert, honest=False)], cards=[a_card(alert, "no", taken_by="@p1")]
         ),
         {Promise.INTRUDED, Promise.STALE},
     ),
     "a line that tells of an intruder": (
         lambda alert: a_no(
             alert,
-            deeds=[a_deed(alert, "release", honest=False)],
+            card_actions=[a_deed(alert, "release", honest=False)],
             cards=[a_card(alert, "no")],
             lines=[a_line(as_read(WORDING["card"]["released_line"], who="@p1"))],
         ),
@@ -373,7 +373,7 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
     "a line that tells of who took it": (
         lambda alert: a_no(
             alert,
-            deeds=[a_deed(alert), a_deed(alert, "release")],
+            card_actions=[a_deed(alert), a_deed(alert, "release")],
             cards=[a_card(alert, "no")],
             lines=[a_line(as_read(WORDING["card"]["taken_line"], who="@p1"))],
         ),
@@ -421,11 +421,11 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         lambda _: two_cards_of("2", killed="3"),
         {Promise.DOUBLED},
     ),
-    "no other worker knows of a card whose worker stood still": (
+    "no other worker knows of a card whose worker was suspended": (
         lambda _: two_cards_around_a_freeze(first="2", second="3"),
         set(),
     ),
-    "a worker does not repeat a card because another stood still": (
+    "a worker does not repeat a card because another was suspended": (
         lambda _: two_cards_around_a_freeze(first="3", second="4"),
         {Promise.DOUBLED},
     ),

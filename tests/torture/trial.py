@@ -235,7 +235,7 @@ class Trial:
         """Sum up what everybody has done so far."""
         history = self._history
         shown = [message.edited_ts for message in (*history.messages, *history.cards)]
-        done = [history.presses, history.reports, history.reminders, history.deleted, history.deeds]
+        done = [history.presses, history.reports, history.reminders, history.deleted, history.card_actions]
         done += [history.inquiries, history.replies, history.asked_back]
         return f"{hash(tuple(shown))} {[len(each) for each in done]}"
 

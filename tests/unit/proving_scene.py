@@ -129,10 +129,10 @@ class Scene:
         assert trail
         return [event.kind.value for event in trail.events]
 
-    async def say_yes(self, deed: Verdict, after: int) -> None:
+    async def say_yes(self, reaction: Verdict, after: int) -> None:
         """Ask, press *yes*, and do this on the device."""
         assert self.factor
-        self.factor.deeds.append((deed, after))
+        self.factor.reactions.append((reaction, after))
         await self.ask()
         await self.click(Choice.YES)
 

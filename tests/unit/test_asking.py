@@ -285,7 +285,7 @@ async def test_what_three_people_meet_in_a_row_halts_the_worker_with_its_remedy_
     assert [each.state for each in questions] == [State.ASKED] * 3
 
 
-# Another worker takes the row over while this one stands still
+# Another worker takes the row over while this one is suspended
 
 
 @pytest.mark.parametrize(("seconds", "claims"), [(9, 1), (11, 2)], ids=["in time", "grew old"])
@@ -355,7 +355,7 @@ async def test_a_look_that_ends_after_another_has_claimed_again_is_none(harness:
     question = await harness.ask(post_ends=[LOST], look_ends=[None, None, None, PLACE])
 
     assert len(harness.messenger.posts) == 1
-    assert len(harness.messenger.looks) == 4  # those after the other's claim begin anew
+    assert len(harness.messenger.looks) == 4  # those after the other's claim start again
     assert question.message_ref == PLACE
 
 

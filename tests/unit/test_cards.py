@@ -238,7 +238,7 @@ async def test_a_line_that_may_not_be_there_is_told_again_and_those_before_it_ar
     assert (await harness.question()).card_due_at is None
 
 
-async def test_a_card_that_is_posted_anew_says_all_by_itself(harness: ServiceHarness) -> None:
+async def test_a_card_that_is_posted_again_says_all_by_itself(harness: ServiceHarness) -> None:
     question = await carded(harness)
     await harness.service.add_note(a_note(question))
     harness.team.gone = True

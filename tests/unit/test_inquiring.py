@@ -305,7 +305,7 @@ async def test_question_and_reply_reach_the_cards_thread_and_mozdef_in_order(sce
     assert kinds[-2:] == ["askedBack", "replied"]
 
 
-async def test_a_card_that_is_posted_anew_tells_the_exchange_in_its_thread(scene: Scene) -> None:
+async def test_a_card_that_is_posted_again_tells_the_exchange_in_its_thread(scene: Scene) -> None:
     await scene.ask_back()
     await scene.reply()
     scene.team.gone = True

@@ -143,7 +143,7 @@ async def test_a_look_that_was_paused_counts_from_its_last_page(harness: LookUpH
 
 @pytest.mark.parametrize("circle", [[SECOND_PAGE], [SECOND_PAGE, THIRD_PAGE]])
 @pytest.mark.parametrize("pause", [[], [PAUSE]])
-async def test_pages_that_lead_in_a_circle_let_the_look_begin_anew(
+async def test_pages_that_lead_in_a_circle_let_the_look_starts_again(
     harness: LookUpHarness, circle: list[Bookmark], pause: list[TriageBotError]
 ) -> None:
     harness.messenger.look_ends = [*circle, *pause, circle[0], SECOND_PAGE, None]
@@ -154,7 +154,7 @@ async def test_pages_that_lead_in_a_circle_let_the_look_begin_anew(
 
 
 @pytest.mark.parametrize("failure", [UnknownErrorCode("invalid_cursor"), Undeliverable("channel_not_found")])
-async def test_after_a_refused_page_a_look_begins_anew(
+async def test_after_a_refused_page_a_look_starts_again(
     harness: LookUpHarness, failure: TriageBotError
 ) -> None:
     harness.messenger.look_ends = [SECOND_PAGE, failure, SECOND_PAGE, None]

@@ -66,7 +66,7 @@ def test_a_yes_counts_once_it_is_proved_and_the_proof_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("deed", "after", "told"),
+    ("reaction", "after", "told"),
     [
         (Verdict.REFUSED, 20, unproven("refused")),
         (Verdict.TIMED_OUT, 100, unproven("timed_out")),
@@ -77,10 +77,10 @@ def test_a_yes_counts_once_it_is_proved_and_the_proof_is_reported() -> None:
     ],
 )
 def test_whatever_else_the_provider_says_is_reported_and_is_no_yes(
-    deed: Verdict, after: int, told: Told
+    reaction: Verdict, after: int, told: Told
 ) -> None:
     async def play(scene: Scene) -> None:
-        await scene.say_yes(deed, after)
+        await scene.say_yes(reaction, after)
         await scene.pass_time(120)
 
         assert await scene.told() == [told]
@@ -192,7 +192,7 @@ def test_a_proof_that_fails_makes_a_report_of_fraud_no_milder() -> None:
         await scene.say_yes(Verdict.FRAUD, 20)
         await scene.pass_time(16 * 60)
         assert scene.factor
-        scene.factor.deeds.append((Verdict.REFUSED, 20))
+        scene.factor.reactions.append((Verdict.REFUSED, 20))
         await scene.click(Choice.YES)
         await scene.pass_time(60)
 
@@ -252,7 +252,7 @@ def test_a_yes_after_another_answer_is_taken_back_unproved_or_proved_if_it_may_c
 ) -> None:
     async def play(scene: Scene) -> None:
         assert scene.factor
-        scene.factor.deeds.append((Verdict.APPROVED, 10))
+        scene.factor.reactions.append((Verdict.APPROVED, 10))
         await scene.ask()
         await scene.click(choice)
         await scene.click(Choice.YES)
@@ -269,7 +269,7 @@ def test_a_yes_after_another_answer_is_taken_back_unproved_or_proved_if_it_may_c
 def test_a_refusal_where_a_persons_answer_stands_is_a_note_and_that_stays() -> None:
     async def play(scene: Scene) -> None:
         assert scene.factor
-        scene.factor.deeds.append((Verdict.REFUSED, 10))
+        scene.factor.reactions.append((Verdict.REFUSED, 10))
         await scene.ask()
         await scene.click(Choice.NO)
         await scene.click(Choice.YES)
@@ -284,12 +284,12 @@ def test_a_refusal_where_a_persons_answer_stands_is_a_note_and_that_stays() -> N
 
 
 @pytest.mark.parametrize(
-    ("deed", "last"),
+    ("reaction", "last"),
     [(Verdict.APPROVED, YES), (Verdict.REFUSED, unproven("refused", is_note=True))],
 )
-def test_the_deadline_runs_on_while_a_proof_is_awaited(deed: Verdict, last: Told) -> None:
+def test_the_deadline_runs_on_while_a_proof_is_awaited(reaction: Verdict, last: Told) -> None:
     async def play(scene: Scene) -> None:
-        await scene.say_yes(deed, 50)
+        await scene.say_yes(reaction, 50)
         await scene.pass_time(60)
 
         assert await scene.told() == [Told(outcome="timedOut", reason="", is_note=False, slack=""), last]
@@ -316,7 +316,7 @@ def test_a_yes_that_is_pressed_while_a_proof_is_awaited_starts_none() -> None:
 def test_after_a_push_there_is_none_for_half_a_minute_and_after_a_refusal_none_for_fifteen() -> None:
     async def play(scene: Scene) -> None:
         assert scene.factor
-        scene.factor.deeds += [(Verdict.TIMED_OUT, 100), (Verdict.REFUSED, 5), (Verdict.APPROVED, 5)]
+        scene.factor.reactions += [(Verdict.TIMED_OUT, 100), (Verdict.REFUSED, 5), (Verdict.APPROVED, 5)]
         await scene.ask()
         begin = scene.clock()
         clicks = [(0, 1, None), (80, 1, 90), (100, 2, None), (300, 2, 1005), (1006, 3, None)]
@@ -607,7 +607,7 @@ def test_a_thousand_people_in_proof_hold_up_nobody_and_leave_nothing_behind() ->
     async def play(scene: Scene) -> None:
         assert scene.factor
         crowd = [f"person-{number}" for number in range(1000)]
-        scene.factor.deeds += [(Verdict.APPROVED, 30)] * len(crowd)
+        scene.factor.reactions += [(Verdict.APPROVED, 30)] * len(crowd)
         for name in (*crowd, "other"):
             await scene.ask(name, user=f"{name}@example.com")
         await asyncio.gather(*(scene.click(Choice.YES, name) for name in crowd))
@@ -716,7 +716,7 @@ def test_a_click_that_slack_delivers_again_is_no_further_click() -> None:
 def test_a_proof_replaces_no_answer_that_it_may_not_replace_any_more() -> None:
     async def play(scene: Scene) -> None:
         assert scene.factor
-        scene.factor.deeds.append((Verdict.APPROVED, 20))
+        scene.factor.reactions.append((Verdict.APPROVED, 20))
         await scene.ask()
         await scene.click(Choice.NO)
         await scene.click(Choice.YES)
@@ -750,14 +750,14 @@ def test_a_poll_is_not_put_off_beyond_the_end_of_its_push() -> None:
     in_scene(play, poll_ends=[TransientError("429", retry_after=timedelta(minutes=5))] * 2)
 
 
-@pytest.mark.parametrize("deed", [Verdict.APPROVED, Verdict.REFUSED, Verdict.TIMED_OUT])
+@pytest.mark.parametrize("reaction", [Verdict.APPROVED, Verdict.REFUSED, Verdict.TIMED_OUT])
 @pytest.mark.parametrize("is_readable", [True, False], ids=["readable", "unreadable"])
 def test_what_became_of_a_push_of_the_backup_makes_nothing_milder_that_was_said_since(
-    deed: Verdict,
+    reaction: Verdict,
     is_readable: bool,  # noqa: FBT001
 ) -> None:
     async def play(scene: Scene) -> None:
-        await scene.say_yes(deed, 20)
+        await scene.say_yes(reaction, 20)
         await scene.pass_time(10)
         no = Shown(reports=1, standing=Outcome.NO, said=Choice.NO, answered_at=scene.clock())
         await scene.restore(no if is_readable else None)
@@ -791,7 +791,7 @@ def test_a_yes_on_what_could_not_be_read_after_a_restore_is_not_proved_any_more(
 def test_after_a_restore_nobody_gets_a_push_before_the_longest_limit_has_passed() -> None:
     async def play(scene: Scene) -> None:
         assert scene.factor
-        scene.factor.deeds.append((Verdict.REFUSED, 10))
+        scene.factor.reactions.append((Verdict.REFUSED, 10))
         await scene.ask()
         await scene.restore(Shown(reports=0))
         restored = scene.clock()

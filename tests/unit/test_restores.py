@@ -348,7 +348,7 @@ async def test_nobody_is_asked_while_their_conversation_cannot_be_read(
 
 
 @pytest.mark.parametrize("in_home", [False, True])
-async def test_a_click_on_a_lost_question_makes_its_row_anew(harness: Restored, in_home: bool) -> None:  # noqa: FBT001 - of a table
+async def test_a_click_on_a_lost_question_recreates_its_row(harness: Restored, in_home: bool) -> None:  # noqa: FBT001 - of a table
     lost = await harness.lose(TIMED_OUT)
     click = a_click(lost, Choice.NO)
     harness.clock.now = SETTLED
@@ -574,7 +574,7 @@ async def test_a_code_that_nobody_knows_settles_nothing(harness: Restored) -> No
     assert await harness.told() == [(1, "no", False)]
 
 
-async def test_a_click_on_the_card_of_a_lost_alert_makes_its_row_anew_and_renews_the_card(
+async def test_a_click_on_the_card_of_a_lost_alert_recreates_its_row_and_renews_the_card(
     harness: Restored,
 ) -> None:
     lost = await harness.lose(NO)

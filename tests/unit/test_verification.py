@@ -57,7 +57,7 @@ def hashes_in(lines: Sequence[bytes]) -> set[str]:
     return set(told)
 
 
-def sealed_anew(lines: Sequence[bytes]) -> list[bytes]:
+def sealed_again(lines: Sequence[bytes]) -> list[bytes]:
     """End the lines with the last one that fits them, as who forges an export would."""
     return list(export_bytes(map(json.loads, lines[:-1])))
 
@@ -100,7 +100,7 @@ def lines_to_change(draw: st.DrawFn) -> list[tuple[list[bytes], int]]:
 
 
 def faults_with(changed: Mapping[str, list[bytes]]) -> str:
-    """Return what is said of the whole export with these alerts in place of its own, sealed anew."""
+    """Return what is said of the whole export with these alerts in place of its own, sealed again."""
     altered = (changed.get(name_of(chunk), chunk) for chunk in chunks())
     lines = [whole()[0], *chain.from_iterable(altered)]
     digest = sha256(b"".join(lines)).hexdigest()
@@ -110,7 +110,7 @@ def faults_with(changed: Mapping[str, list[bytes]]) -> str:
 
 @EXAMPLES
 @given(lines_to_change(), st.randoms(use_true_random=False))
-def test_every_changed_byte_is_found_though_the_file_is_sealed_anew(
+def test_every_changed_byte_is_found_though_the_file_is_sealed_again(
     places: list[tuple[list[bytes], int]], dice: Random
 ) -> None:
     changed = {}
@@ -131,7 +131,7 @@ def test_every_changed_byte_is_found_though_the_file_is_sealed_anew(
 @pytest.mark.slow
 @EXAMPLES
 @given(lines_to_change(), st.data())
-def test_every_removal_swap_and_insertion_is_found_though_the_file_is_sealed_anew(
+def test_every_removal_swap_and_insertion_is_found_though_the_file_is_sealed_again(
     places: list[tuple[list[bytes], int]], data: st.DataObject
 ) -> None:
     names = [name_of(lines) for lines, _ in places]
@@ -165,11 +165,11 @@ def test_no_byte_can_be_added_anywhere(place: int, byte: bytes) -> None:
 
 
 def forged(lines: list[bytes], kind: str, **changes: Any) -> list[bytes]:
-    """Change what the last line of a kind says, and seal the export anew."""
+    """Change what the last line of a kind says, and seal the export again."""
     place = max(number for number, line in enumerate(lines) if f'"line":"{kind}"'.encode() in line)
     changed = json.loads(lines[place]) | changes
     changed = {key: value for key, value in changed.items() if value is not GONE}
-    return sealed_anew([*lines[:place], json.dumps(changed).encode(), *lines[place + 1 :]])
+    return sealed_again([*lines[:place], json.dumps(changed).encode(), *lines[place + 1 :]])
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_what_mozdef_lacks_and_what_it_has_besides_is_named() -> None:
     lines = [*whole()[:8], whole()[-1]]
     [there] = hashes_in(lines)
 
-    faults = verify_export(sealed_anew(lines), {"f" * 64}).faults
+    faults = verify_export(sealed_again(lines), {"f" * 64}).faults
 
     assert faults == [
         f"line 8: report 0 of alert 'alert-0' was sent, and MozDef does not have it (hash {there})",

@@ -15,7 +15,7 @@ from fakes import NOON
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bot.sandbox.mozdef import TRIGGER_WORDS, Fate, judge
+from bot.sandbox.mozdef import TRIGGER_WORDS, Effect, judge
 from bot.slack.render.text import to_line
 from bot.sqs.wire import decode_request, read_report, write_report
 from bot.triage.model import Choice, Confidence, InvalidBody, Report, TriageRequest
@@ -430,7 +430,7 @@ def test_every_report_is_canonical_ascii_that_a_stock_mozdef_keeps(report: Repor
     assert body.isascii()
     assert body == json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
     assume(report.identifier.lower() not in TRIGGER_WORDS)  # the sender chooses it
-    assert judge(body).fate is (Fate.INDEXED if report.note else Fate.CHANGES_ALERT)
+    assert judge(body).effect is (Effect.INDEXED if report.note else Effect.CHANGES_ALERT)
 
 
 def test_what_was_written_can_be_read_again() -> None:

@@ -3,7 +3,7 @@ import { arrange, byId, element } from "./elements.js";
 import { isAtEnd } from "./memory.js";
 import { post } from "./server.js";
 
-const DEEDS = [["approve", "Approve", "button-primary"], ["deny", "Deny", ""], ["report", "This was not me", "button-danger"]];
+const ACTIONS = [["approve", "Approve", "button-primary"], ["deny", "Deny", ""], ["report", "This was not me", "button-danger"]];
 
 // The phone takes room from the conversation, whose end has the code that must be the same.
 export function showPhone(prompts) {
@@ -19,11 +19,11 @@ function promptElement(prompt) {
   return element("li", { class: `prompt is-${waits ? "waiting" : "over"}` },
     element("p", {}, element("strong", {}, prompt.subject), ", is this you?"),
     element("code", {}, prompt.code),
-    waits ? element("div", { class: "prompt-deeds" }, DEEDS.map(([deed, words, look]) => deedButton(prompt, deed, words, look)))
+    waits ? element("div", { class: "prompt-actions" }, ACTIONS.map(([action, words, look]) => actionButton(prompt, action, words, look)))
       : element("p", { class: "prompt-state" }, prompt.state));
 }
 
-function deedButton(prompt, deed, words, look) {
-  return element("button", { type: "button", class: `button ${look}`.trim(), "data-control": deed, "data-deed": deed,
-    onclick: () => post("/api/phone", { id: prompt.id, deed }) }, words);
+function actionButton(prompt, action, words, look) {
+  return element("button", { type: "button", class: `button ${look}`.trim(), "data-control": action, "data-action": action,
+    onclick: () => post("/api/phone", { id: prompt.id, action }) }, words);
 }

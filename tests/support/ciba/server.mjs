@@ -58,7 +58,7 @@ const provider = new Provider(issuer, {
 });
 server.on('request', provider.callback());
 
-const deeds = {
+const actions = {
   async approve(request) {
     const grant = new provider.Grant({ accountId: request.accountId, clientId: request.clientId });
     grant.addOIDCScope('openid email');
@@ -75,9 +75,9 @@ const deeds = {
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { deed, code } = JSON.parse(line);
+  const { action, code } = JSON.parse(line);
   const request = pushes.get(code);
-  if (request) await deeds[deed](request);
+  if (request) await actions[action](request);
   console.log(JSON.stringify({ issuer, account: request?.accountId ?? '' }));
 }
 process.exit(0);
