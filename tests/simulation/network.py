@@ -1,6 +1,6 @@
 """The network between the program and the world: HTTP and websockets without sockets, at a random speed.
 
-What stands at the other end are the handlers that the stand-ins serve over real sockets elsewhere.
+At the other end are the handlers that the stand-ins serve over real sockets elsewhere.
 """
 
 from __future__ import annotations

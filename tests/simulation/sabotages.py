@@ -359,7 +359,7 @@ def _read_nothing_after_a_restore() -> Replacements:
 
 
 def _believe_the_backup() -> Replacements:
-    """Read nothing, and take what the backup says of a question for what stands."""
+    """Read nothing, and take what the backup says about a question as current."""
     return {
         **_read_nothing_after_a_restore(),
         (restore_rules, "give_up_reading"): lambda question, *_: question,

@@ -65,7 +65,7 @@ class Alert:
     kind: Kind
     person: str
     choices: tuple[str, ...]  #: the buttons that the question must have
-    facts: str = ""  #: what must stand beside the summary
+    facts: str = ""  #: what must be next to the summary
     address: str = ""  #: of the person who must be asked
     subject: str = ""  #: as whom the provider of a second factor knows them
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .history import Press
 
-#: How many reported choices are explained so far, and the choice that stands last.
+#: How many reported choices are explained so far, and the choice that counts in the end.
 _State = tuple[int, str]
 
 

@@ -30,7 +30,7 @@ _TAKEN: Final = re.compile(
 
 
 def cards(case: Case) -> Findings:
-    """Judge that an alert that ever stood as anything but *yes* has a card, and that one shows what stands.
+    """Judge that an alert whose answer was ever not *yes* has a card, and that one shows what counts.
 
     That is, of the kind of alert that has cards.
     Of several cards the worker knows only one. The others are as old as the moment in which it lost sight of
@@ -51,7 +51,7 @@ def cards(case: Case) -> Findings:
 
 
 def intruders(case: Case) -> Findings:
-    """Judge that each line about who has the alert tells of somebody who may say so, and did."""
+    """Judge that each line about who has the alert names somebody who may say so, and did."""
     words = WORDING["card"]
     done = {
         as_read(words[_LINES[each.kind]], who=name_of(each.by), receiver=name_of(each.to))

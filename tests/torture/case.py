@@ -40,7 +40,7 @@ class Receipt:
 
     @property
     def by_bot(self) -> bool:
-        """Whether it tells of a decision of the bot's."""
+        """Whether it reports a decision of the bot."""
         return not self.said and not self.is_text
 
     @property
@@ -147,7 +147,7 @@ def _note_restores(case: Case, history: History) -> None:
 
 
 def without_repeats(receipts: Sequence[Receipt]) -> list[Receipt]:
-    """Leave out repeats: each event stands where it came first."""
+    """Leave out repeats: each event is where it came first."""
     first: dict[str, Receipt] = {}
     for receipt in receipts:
         first.setdefault(receipt.event_id, receipt)

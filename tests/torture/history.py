@@ -12,7 +12,7 @@ from .alerts import Alert
 from .orders import OPEN_PER_PERSON
 from .sqs_queue import Sent
 
-#: Where a message stands: its channel and its ts.
+#: Where a message is: its channel and its ts.
 Place = tuple[str, str]
 
 #: How long after an answer has left Slack its caller has surely stored what it says, in seconds of the

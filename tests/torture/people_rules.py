@@ -1,4 +1,4 @@
-"""The rules about what people said: what stands after it, what they wrote, and what their message shows."""
+"""The rules about what people said: which answer counts, what they wrote, and what their message shows."""
 
 from __future__ import annotations
 

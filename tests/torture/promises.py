@@ -38,7 +38,7 @@ class Promise(StrEnum):
     PESTERED = "pushes repeated, or too soon after one another"
     UNNOTED = "notes lost or made up"
     CARDLESS = "alerts without their card"
-    STALE = "cards that do not show what stands"
+    STALE = "cards that do not show what counts"
     DOUBLED = "cards unwanted, or doubled without a reason"
     ECHOED = "questions asked back twice"
     UNSPOKEN = "questions asked back and replies lost or made up"

@@ -13,7 +13,7 @@ from bot.triage import factor_rules
 from bot.triage.factor import Verdict
 from bot.triage.model import Change, OutboxRow, Question
 
-#: Where something of the program's stands, and what takes its place.
+#: Where a part of the program is, and what replaces it.
 Replacements = Mapping[tuple[Any, str], Any]
 
 #: How long the careless store puts off a report, in seconds of ours: time enough for the acknowledgement.

@@ -1,4 +1,4 @@
-"""Writes into the history what stands in Slack."""
+"""Writes into the history what is in Slack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .orders import SECURITY_CHANNEL
 
 
 def record_messages(workspace: Workspace, history: History) -> None:
-    """Sort all messages that stand in Slack now, oldest first in each conversation."""
+    """Sort all messages that are in Slack now, oldest first in each conversation."""
     seen = [
         message
         for conversation in workspace.conversations

@@ -1,4 +1,4 @@
-"""What stands after each report, by the contract alone, and the words in which Slack must show it. Pure."""
+"""Which answer counts after each report, by the contract alone, and how Slack must show it. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _WORDS: Final = Path(__file__).resolve().parents[2] / "config" / "messages.toml"
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How an alert stands. `said` is the person's last choice, empty as long as there is none."""
+    """Which answer of an alert counts. `said` is the person's last choice, empty as long as there is none."""
 
     outcome: str
     said: str = ""
@@ -47,12 +47,12 @@ class Standing:
 
     @property
     def retracted(self) -> bool:
-        """Whether the person takes back a sterner answer, which stands all the same."""
+        """Whether the person takes back a sterner answer, which still counts."""
         return bool(self.said) and self.said != self.outcome
 
 
 def standings(receipts: Sequence[Receipt]) -> Iterator[Standing]:
-    """Yield what must stand after each report, repeats left out.
+    """Yield which answer must count after each report, without repeats.
 
     A choice replaces what the bot decided, and whatever ranks no higher than it does. Who reports to the
     provider of the second factor that somebody else asked them says *no*.

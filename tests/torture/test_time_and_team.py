@@ -158,7 +158,7 @@ def a_note(alert: Alert, *, acknowledged: bool = False) -> Note:
 
 
 def two_cards(alert: Alert, **changes: Any) -> History:
-    """Return a run with an old card and the one that shows what stands."""
+    """Return a run with an old card and the one that shows what counts."""
     both = [a_card(alert, "timedOut"), a_card(alert, "no", at=ANSWERED_AT + 60)]
     return a_no(alert, cards=both, **changes)
 
@@ -214,7 +214,7 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         lambda alert: a_silent_run(alert, reminders=[a_reminder(alert, at=REMINDED_AT - 2)]),
         {Promise.NAGGED},
     ),
-    "a reminder stands in the thread of its question": (
+    "a reminder is in the thread of its question": (
         lambda alert: a_silent_run(
             alert, reminders=[a_reminder(alert, at=REMINDED_AT, thread="1000.500000")]
         ),
@@ -361,7 +361,7 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         ),
         {Promise.INTRUDED, Promise.STALE},
     ),
-    "a line that tells of an intruder": (
+    "a line that names an intruder": (
         lambda alert: a_no(
             alert,
             card_actions=[a_deed(alert, "release", honest=False)],
@@ -370,7 +370,7 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         ),
         {Promise.INTRUDED},
     ),
-    "a line that tells of who took it": (
+    "a line that names who took it": (
         lambda alert: a_no(
             alert,
             card_actions=[a_deed(alert), a_deed(alert, "release")],

@@ -32,7 +32,7 @@ async def send_window(
     *,
     despite_errors: bool = False,
 ) -> bool:
-    """Send what stands in a window until it is acknowledged; return whether it was taken, without errors.
+    """Send what is in a window until it is acknowledged; return whether it was taken, without errors.
 
     `despite_errors`: it is sent again as well if the window shows an error.
     """
