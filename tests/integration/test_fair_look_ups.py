@@ -195,6 +195,7 @@ async def test_a_person_met_today_is_looked_up_again_before_all_strangers(
         assert (await bot.until("gone again", State.CLOSED)).reason == "users_not_found"
 
 
+@pytest.mark.slow
 async def test_all_questions_of_a_stranger_go_on_with_one_look_up(tmp_path: Path) -> None:
     async with flooded(tmp_path) as bot:
         await bot.flood()

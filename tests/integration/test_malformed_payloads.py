@@ -239,7 +239,9 @@ def test_every_real_payload_is_acknowledged(bench: Bench, name: str) -> None:
     assert_told(acknowledged, records)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", ["answer", *(pytest.param(each, marks=pytest.mark.slow) for each in NAMES if each != "answer")]
+)
 def test_a_payload_that_lacks_anything_is_acknowledged_or_one_line_says_why_not(
     bench: Bench, name: str
 ) -> None:

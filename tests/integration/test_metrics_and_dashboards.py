@@ -258,6 +258,7 @@ def dashboard_queries() -> list[str]:
     return [query.replace("$__rate_interval", RATE_INTERVAL) for query in queries]
 
 
+@pytest.mark.slow
 def test_the_alerting_rules_are_well_formed_and_fire_when_they_should_and_only_then() -> None:
     assert_approved("check", "rules", str(RULES))
     assert_approved("test", "rules", "tests/prometheus-alerts.test.yml")

@@ -124,7 +124,9 @@ def test_the_list_fits_80_columns_and_a_pipe_gets_all_of_it(reported: Reported) 
     assert reported.on_terminal("list", columns=200).text.partition("\n")[0] == piped.partition("\n")[0]
 
 
-@pytest.mark.parametrize("command", ["list", "stats", "export --since 1d", "check --json"])
+@pytest.mark.parametrize(
+    "command", ["list", "stats", "export --since 1d", pytest.param("check --json", marks=pytest.mark.slow)]
+)
 def test_output_that_cannot_be_written_is_an_error_in_words(reported: Reported, command: str) -> None:
     worker = reported.world.worker
 

@@ -109,6 +109,7 @@ def test_a_worker_that_is_told_to_stop_while_it_starts_stops(world: World, numbe
     assert world.worker.exit_code(seconds=STOP_SECONDS) == 0
 
 
+@pytest.mark.slow
 def test_an_answer_that_was_acknowledged_survives_a_kill(create_world: Callable[..., World]) -> None:
     world = create_world(MOZDEF_SYNC_SECONDS="2")
     world.start()

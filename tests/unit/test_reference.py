@@ -175,7 +175,7 @@ def test_every_event_is_logged_somewhere() -> None:
     logged = {
         word.value
         for _, call in calls()
-        if ast.unparse(call.func) in loggers
+        if isinstance(call.func, ast.Name) and call.func.id in loggers
         for word in ast.walk(call.args[1])
         if isinstance(word, ast.Constant)
     }
@@ -185,7 +185,7 @@ def test_every_event_is_logged_somewhere() -> None:
 
 def test_nothing_is_logged_in_another_way() -> None:
     others = [
-        f"{name}: {ast.unparse(call)}"
+        f"{name}: line {call.lineno}"
         for name, call in calls()
         if name != "log_events.py" and any(keyword.arg == "extra" for keyword in call.keywords)
     ]
