@@ -118,15 +118,15 @@ class TriageService:
             for received, step in zip(batch, steps, strict=True)
         ]
         _require_a_success(results)
-        outcomes = [
+        handled = [
             step is None or result is None or _log_receipt(step, result)
             for step, result in zip(steps, results, strict=True)
         ]
-        for received, done in zip(batch, outcomes, strict=True):
+        for received, done in zip(batch, handled, strict=True):
             if done and isinstance(received, InvalidBody):
                 self._recorder.meter.count_rejected(received)
         self._on_work()
-        return outcomes
+        return handled
 
     async def answer(self, answer: Answer) -> Question | Refusal:
         """Accept a click as an answer. When this returns a question, the answer is durable.

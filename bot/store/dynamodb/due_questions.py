@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 
 from bot.clock import Clock
@@ -25,6 +25,7 @@ from bot.store.dynamodb.leases import (
     read_moment,
 )
 from bot.store.dynamodb.table import Item, Table
+from bot.store.records.damage import skip_damaged
 from bot.triage.asking_rules import CLAIM_LEASE, row_key
 from bot.triage.model import Question, State, TrailEvent, Work
 
@@ -163,8 +164,8 @@ class Deadlines:
     async def look(self, now: datetime) -> bool:
         """Read the near deadlines from the index; return whether there are any."""
         pages = await asyncio.gather(*(self._look_at(number, now) for number in range(schema.SHARDS)))
-        for item in (item for page in pages for item in page):
-            self._set(read_key(item), read_moment(item, schema.DEADLINE), now)
+        for key, deadline in skip_damaged(_read_deadline, chain.from_iterable(pages)):
+            self._set(key, deadline, now)
         self._may_be_more = any(len(page) == PAGE for page in pages)
         self._looked_at = now
         return any(pages)
@@ -193,6 +194,10 @@ class Deadlines:
 
     async def _look_at(self, shard: int, now: datetime) -> list[Item]:
         return await self._table.first(PAGE, **query_until(schema.DEADLINES, str(shard), now + AHEAD))
+
+
+def _read_deadline(item: Item) -> tuple[Key, datetime]:
+    return read_key(item), read_moment(item, schema.DEADLINE)
 
 
 def find_next_work(question: Question, now: datetime) -> tuple[Work, datetime] | None:

@@ -15,7 +15,7 @@ from typing import Any
 from bot.clock import Clock
 from bot.errors import DamagedRow
 from bot.store.dynamodb import items, schema
-from bot.store.dynamodb.leases import query_index, query_until, read_moment
+from bot.store.dynamodb.leases import query_index, query_until, read_moments
 from bot.store.dynamodb.table import TRANSACTION_MAX, Condition, Item, Table, to_wire
 from bot.store.dynamodb.trails import read_trail
 from bot.store.records.damage import log_damaged
@@ -128,7 +128,8 @@ class Expiry:
     async def _hold_waiting(self, now: datetime) -> None:
         for shard in schema.shards(items.UNSENT):
             async for item in self._table.query(**query_index(schema.DUE, shard)):
-                if now - read_moment(item, schema.DUE_AT) > WAITS_LONG:
+                # The question of a damaged report stays, too.
+                if not (due := read_moments([item], schema.DUE_AT)) or now - due[0] > WAITS_LONG:
                     await self.hold(str(item[schema.PARTITION]))
 
     async def _find_ended(self, before: datetime) -> list[Question]:

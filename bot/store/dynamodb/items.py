@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from functools import cache
+from typing import Any, Concatenate, overload
 
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.table import Item, Table, value_to_wire
-from bot.store.records.damage import reading, skip_damaged
+from bot.store.records.damage import P, Row, T, reading, skip_damaged
 from bot.store.records.rows import (
     added_row,
     attempt_of,
@@ -173,24 +174,17 @@ _INQUIRY = {
     **_pairs("claimed_at:cl in_doubt_since:dt channel:ch ts:ts asked_at:ak reason:rs replies:rr"),
 }
 
-_MOMENTS = {
-    name for name in (*_QUESTION, *_ADDITION, *_REPORT, *_ATTEMPT, *_INQUIRY) if name.endswith("_at")
-} | {
-    "at",
-    "deadline",
-    "in_doubt_since",
-    "waited_since",
-}
+#: Columns with a time or with none (besides those that end in `_at`), and those with a number.
+_MOMENTS = frozenset(["at", "deadline", "in_doubt_since", "waited_since"])
 _COUNTS = frozenset(
     "version paced attempts reminders answers idle_changes reports shown notes card_shown is_cut is_unsure"
     " sequence replays refusals after_gap needs_factor proofs unreported interval number".split()
 )
 
-#: Every column → what it is where its attribute is missing.
-_EMPTY: Mapping[str, Any] = {
-    name: None if name in _MOMENTS else 0 if name in _COUNTS else ""
-    for name in (*_QUESTION, *_ADDITION, *_REPORT, *_EVENT, *_ATTEMPT, *_INQUIRY)
-}
+
+def _reading_alert(read: Callable[Concatenate[Row, P], T]) -> Callable[Concatenate[Row, P], T]:
+    """Do as `reading`, and name an item by its alert's identifier."""
+    return reading(read, IDENTIFIER)
 
 
 def attempt_item_key(subject: str) -> Item:
@@ -210,7 +204,7 @@ def attempt_item(attempt: Attempt) -> Item:
 @reading
 def attempt_from(item: Mapping[str, Any]) -> Attempt:
     """Return the attempt that an item holds. `DamagedRow`."""
-    return attempt_of(_to_columns(item, _ATTEMPT))
+    return attempt_of(to_columns(item, _ATTEMPT))
 
 
 def inquiry_key(key: str, number: int) -> Item:
@@ -227,10 +221,10 @@ def inquiry_item(inquiry: Inquiry) -> Item:
     return item | {schema.WORK: place, schema.MOMENT: microseconds(inquiry.due_at)}
 
 
-@reading
+@_reading_alert
 def inquiry_from(item: Mapping[str, Any]) -> Inquiry:
     """Return the inquiry that an item holds. `DamagedRow`."""
-    return inquiry_of({"key": item[schema.PARTITION], **_to_columns(item, _INQUIRY)})
+    return inquiry_of({"key": item[schema.PARTITION], **to_columns(item, _INQUIRY)})
 
 
 async def inquiries_of(table: Table, key: str) -> list[Inquiry]:
@@ -328,7 +322,7 @@ async def read_questions(table: Table, items: Sequence[Mapping[str, Any]]) -> li
     return [question_from(*each) for each in await _with_additions(table, items)]
 
 
-async def find_questions(table: Table, items: Sequence[Mapping[str, Any]]) -> list[Question]:
+async def read_undamaged(table: Table, items: Sequence[Mapping[str, Any]]) -> list[Question]:
     """Do as `read_questions`, but log and leave out what is damaged."""
     return skip_damaged(lambda each: question_from(*each), await _with_additions(table, items))
 
@@ -341,18 +335,24 @@ async def _with_additions(
     return [(item, additions.get(item[schema.PARTITION], {})) for item in items]
 
 
+async def find_question(table: Table, key: str) -> Question | None:
+    """Return the question under this key as it is now; None if there is none. Raises as `read_questions`."""
+    item = await table.get(question_key(key))
+    return await read_question(table, item) if item else None
+
+
 async def read_question(table: Table, item: Mapping[str, Any]) -> Question:
     """Return the question that an item holds: see `read_questions`."""
     [question] = await read_questions(table, [item])
     return question
 
 
-@reading
+@_reading_alert
 def question_from(item: Mapping[str, Any], addition: Mapping[str, Any]) -> Question:
     """Return the question that an item holds, with the addition read for it ({}: none). `DamagedRow`."""
     is_its_own = addition.get(SECRET) == item[SECRET]
-    added = _to_columns(addition if is_its_own else {}, _ADDITION)
-    question = question_of({**added, "key": item[schema.PARTITION], **_to_columns(item, _QUESTION)})
+    added = to_columns(addition if is_its_own else {}, _ADDITION)
+    question = question_of({**added, "key": item[schema.PARTITION], **to_columns(item, _QUESTION)})
     if _is_unproven(question.standing, question.reason):
         return change_question(question, standing=Outcome.UNPROVEN)
     return question
@@ -368,10 +368,10 @@ def report_item(row: OutboxRow) -> Item:
     return item | {schema.DUE_AT: columns["due_at"], REPLAYS: row.replays}
 
 
-@reading
+@_reading_alert
 def report_from(item: Mapping[str, Any]) -> OutboxRow:
     """Return the report that an item holds. `DamagedRow`."""
-    row = report_of(_to_columns(item, _REPORT))
+    row = report_of(to_columns(item, _REPORT))
     if row.report is None or not _is_unproven(row.report.outcome, row.report.reason):
         return row
     return replace(row, report=replace(row.report, outcome=Outcome.UNPROVEN))
@@ -386,7 +386,7 @@ def event_item(event: TrailEvent, secret: str) -> Item:
 
 def events_from(items: Sequence[Mapping[str, Any]]) -> list[TrailEvent]:
     """Return the events of one alert that items hold, which are in order of their sort keys."""
-    rows = [_to_columns(item, _EVENT) for item in items]
+    rows = [to_columns(item, _EVENT) for item in items]
     return events_of(rows[0]["identifier"], rows) if rows else []
 
 
@@ -396,7 +396,7 @@ async def questions_of(table: Table, keys: Iterable[str]) -> list[Question]:
     What is damaged is logged and left out.
     """
     items = await table.get_many([question_key(key) for key in dict.fromkeys(keys)])
-    return await find_questions(table, items)
+    return await read_undamaged(table, items)
 
 
 async def reports_of(table: Table, key: str) -> Sequence[OutboxRow]:
@@ -452,14 +452,25 @@ def _to_attributes(columns: Mapping[str, Any], names: Mapping[str, str]) -> Item
     return {attribute: value for attribute, value in kept.items() if value not in (None, "", 0)}
 
 
-def _to_columns(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the columns that an item holds. `ValueError` for a value of another type than its column's."""
+def to_columns(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the columns that an item holds, by the attributes that they are stored in.
+
+    Raises `ValueError` for a value of another type than its column's.
+    """
     return {column: _value(item.get(attribute), column) for column, attribute in names.items()}
 
 
 def _value(stored: Any, column: str) -> Any:
+    empty = _empty_value(column)
     if stored is None:
-        return _EMPTY[column]
-    if isinstance(stored, str) != (_EMPTY[column] == ""):
+        return empty
+    if isinstance(stored, str) != isinstance(empty, str):
         raise ValueError(f"{column} is {stored!r}")
     return stored
+
+
+@cache
+def _empty_value(column: str) -> Any:
+    if column in _MOMENTS or column.endswith("_at"):
+        return None
+    return 0 if column in _COUNTS else ""

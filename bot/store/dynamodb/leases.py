@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -21,7 +21,7 @@ from bot.errors import DamagedRow
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.schema import Index
 from bot.store.dynamodb.table import Condition, Item, Table, Value, value_to_wire
-from bot.store.records.damage import log_damaged
+from bot.store.records.damage import log_damaged, reading, skip_damaged
 from bot.store.records.rows import EPOCH, microseconds
 
 Row = TypeVar("Row")
@@ -156,7 +156,8 @@ class DueIndex:
     async def look(self, now: datetime) -> bool:
         """Read what is due now or before the read goes stale; return whether anything is due now."""
         pages = await asyncio.gather(*(self._look_at(partition, now) for partition in self._partitions))
-        hints = [_read_entry(item) for page in pages for item in page if _is_free(item, now)]
+        free = [item for page in pages for item in page if _is_free(item, now)]
+        hints = skip_damaged(_read_entry, free)
         # The index lags: for rows that this worker has just written it may show an older state.
         self._entries = {hint.key: hint for hint in hints if not self._is_leased(hint.key)}
         self._may_be_more = any(len(page) == PAGE for page in pages)
@@ -209,15 +210,21 @@ def read_key(item: Item) -> Key:
     return str(item[schema.PARTITION]), str(item[schema.SORT])
 
 
-def read_moment(item: Item, attribute: str) -> datetime:
-    """Return the moment that an attribute holds, in UTC. `KeyError` if the item lacks it."""
+@reading
+def read_moment(item: Mapping[str, Any], attribute: str) -> datetime:
+    """Return the moment that an attribute holds, in UTC. `DamagedRow` if it holds none."""
     return EPOCH + timedelta(microseconds=int(item[attribute]))
+
+
+def read_moments(items: Iterable[Item], attribute: str) -> list[datetime]:
+    """Return the moments that an attribute of these items holds; what is damaged is logged and left out."""
+    return skip_damaged(lambda item: read_moment(item, attribute), items)
 
 
 def _is_free(item: Item, now: datetime) -> bool:
     """Whether a row is not leased. A leased row's moment in the index is later than its due time."""
-    moment = read_moment(item, schema.MOMENT)
-    return moment <= now or item.get(schema.DUE_AT) == item[schema.MOMENT]
+    moment = item[schema.MOMENT]
+    return item.get(schema.DUE_AT) == moment or (isinstance(moment, int) and moment <= microseconds(now))
 
 
 def _read_entry(item: Item) -> IndexEntry:

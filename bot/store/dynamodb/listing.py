@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.clock import Clock
 from bot.store.dynamodb import items, schema
-from bot.store.dynamodb.leases import query_index
+from bot.store.dynamodb.leases import query_index, read_moments
 from bot.store.dynamodb.table import Item, Table
 from bot.store.records.rows import microseconds
 from bot.triage.listing import EVERYTHING, Counts, Filter
@@ -73,14 +73,18 @@ async def _newest_keys(table: Table, only: Filter, size: int) -> AsyncIterator[s
         for shard in schema.shards(word)
     ]
     heads = dict(zip(walks, await asyncio.gather(*map(_next_of, walks)), strict=True))
-    while ahead := {walk: item for walk, item in heads.items() if item is not None}:
-        walk = max(ahead, key=lambda each: int(ahead[each][schema.ACCEPTED_AT]))
-        yield str(ahead[walk][schema.PARTITION])
+    while ahead := {walk: head for walk, head in heads.items() if head is not None}:
+        walk = max(ahead, key=lambda each: ahead[each][0])
+        yield ahead[walk][1]
         heads[walk] = await _next_of(walk)
 
 
-async def _next_of(walk: AsyncIterator[Item]) -> Item | None:
-    return await anext(walk, None)
+async def _next_of(walk: AsyncIterator[Item]) -> tuple[datetime, str] | None:
+    """Return when the next question was accepted, and its key; None if there is none that can be read."""
+    async for item in walk:
+        for accepted_at in read_moments([item], schema.ACCEPTED_AT):
+            return accepted_at, str(item[schema.PARTITION])
+    return None
 
 
 def _query(shard: str, since: datetime | None) -> dict[str, Any]:

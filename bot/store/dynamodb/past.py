@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.errors import StoreUnusable
+from bot.store.dynamodb.leases import read_moment
 from bot.store.dynamodb.schema import PARTITION, SORT
 from bot.store.dynamodb.table import NEW, Item, Table, to_wire
-from bot.store.records.rows import microseconds, moment
+from bot.store.records.rows import microseconds
 
 _KEY: Item = {PARTITION: "past", SORT: "past"}
 _ARN, _CREATED, _RESTORED_AT, _BACKUP = "arn", "created", "restored_at", "backup"
@@ -76,8 +77,7 @@ class TablePast:
 async def restored_at(table: Table) -> datetime | None:
     """Return when `run --restored` was last used on the table; None: never. Raises `StoreError`."""
     item = await table.get(_KEY)
-    found = item.get(_RESTORED_AT) if item else None
-    return None if found is None else moment(int(found))
+    return read_moment(item, _RESTORED_AT) if item and _RESTORED_AT in item else None
 
 
 async def mark_as_backup(table: Table) -> None:

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from bot.errors import DamagedRow
@@ -68,29 +69,25 @@ class PlaceItems:
         while page := await self._table.first(1, **_entries_after(person, last)):
             [entry] = page
             try:
-                question = await self._find_question(_key_of(entry))
+                question, ref = await items.find_question(self._table, _key_of(entry)), _ref_of(entry)
             except DamagedRow as error:
                 log_damaged(error)
                 last = str(entry[schema.SORT])
                 continue
-            if question is None or not _may_wait(question, entry):
+            if question is None or question.ref != ref or not _is_unasked(question):
                 await self._table.call("delete_item", Key=to_wire(_key(entry)))
                 continue
             found.append(question)
             last = f"{_label_digest(question.request.alert)}$"  # sorts behind all entries of the label
         return found
 
-    async def _find_question(self, key: str) -> Question | None:
-        item = await self._table.get(items.question_key(key))
-        return await items.read_question(self._table, item) if item else None
-
     async def count_waiting(self, person: str, *, limit: int) -> WaitingCount:
         """See the port."""
         entries = [entry async for entry in self._table.query(**_entries_after(person, ""))]
-        oldest = sorted(entries, key=lambda each: int(each[schema.ACCEPTED_AT]))[:limit]
+        waiting = sorted(skip_damaged(_waiting_from, entries), key=itemgetter(0))
         return WaitingCount(
-            kinds=Counter(str(each[_LABEL]) for each in entries),
-            first=[str(each[items.IDENTIFIER]) for each in oldest],
+            kinds=Counter(label for _, label, _ in waiting),
+            first=[identifier for _, _, identifier in waiting[:limit]],
         )
 
     async def put_lines_in_doubt(self, now: datetime) -> bool:
@@ -150,7 +147,7 @@ def _places_key(person: str) -> Item:
 
 @reading
 def _places_from(item: Mapping[str, Any]) -> Places:
-    row = {column: item.get(name) for column, name in _COLUMNS.items()}
+    row = items.to_columns(item, _COLUMNS)
     return places_of({**row, "person": str(item[schema.PARTITION]).partition("#")[2]})
 
 
@@ -175,9 +172,20 @@ def _key_of(entry: Item) -> str:
     return str(entry[schema.SORT]).rpartition("#")[2]
 
 
-def _may_wait(question: Question, entry: Item) -> bool:
-    is_unasked = question.state is State.ACCEPTED and question.in_doubt_since is None
-    return is_unasked and question.ref == entry[_REF]
+@reading
+def _ref_of(entry: Mapping[str, Any]) -> str:
+    """Return the ref of the question that an entry is about. `DamagedRow`."""
+    return str(entry[_REF])
+
+
+@reading
+def _waiting_from(entry: Mapping[str, Any]) -> tuple[int, str, str]:
+    """Return accepted (microseconds since 1970), label and identifier of what waits. `DamagedRow`."""
+    return int(entry[schema.ACCEPTED_AT]), str(entry[_LABEL]), str(entry[items.IDENTIFIER])
+
+
+def _is_unasked(question: Question) -> bool:
+    return question.state is State.ACCEPTED and question.in_doubt_since is None
 
 
 def _entries_after(person: str, last: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bot.errors import DamagedRow, StoreError
 from bot.store.dynamodb import items, restore_items, schema
 from bot.store.dynamodb.due_questions import DueQuestions
 from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
-from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
+from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment, read_moments
 from bot.store.dynamodb.listing import Counting, list_newest
 from bot.store.dynamodb.past import TableIdentity, TablePast
 from bot.store.dynamodb.places import PlaceItems, find_entries
@@ -299,12 +300,12 @@ class DynamoStore(SideItems, PlaceItems):
     async def oldest_open(self) -> datetime | None:
         queries = [query_index(schema.LIST, shard) for shard in schema.shards(items.OPEN)]
         pages = await asyncio.gather(*(self._table.first(1, **query) for query in queries))
-        return min((read_moment(item, schema.ACCEPTED_AT) for page in pages for item in page), default=None)
+        return min(read_moments(chain.from_iterable(pages), schema.ACCEPTED_AT), default=None)
 
     async def oldest_unsent(self) -> datetime | None:
         queries = [query_index(schema.DUE, shard) for shard in schema.shards(items.UNSENT)]
         pages = await asyncio.gather(*(self._table.first(_OLDEST_AMONG, **query) for query in queries))
-        return min((read_moment(item, schema.DUE_AT) for page in pages for item in page), default=None)
+        return min(read_moments(chain.from_iterable(pages), schema.DUE_AT), default=None)
 
     async def count(self) -> Counts:
         return await self._counting.count()
@@ -318,7 +319,7 @@ class DynamoStore(SideItems, PlaceItems):
             ConsistentRead=True,
         )
         async for page in pages:
-            for question in await items.find_questions(self._table, page):
+            for question in await items.read_undamaged(self._table, page):
                 yield question
 
     async def all_inquiries(self) -> AsyncIterator[Inquiry]:
@@ -379,8 +380,7 @@ class DynamoStore(SideItems, PlaceItems):
         return [items.taking_item(question) | self._lifetime.of_taking(question)]
 
     async def _question(self, key: str) -> Question | None:
-        item = await self._table.get(items.question_key(key))
-        question = await items.read_question(self._table, item) if item else None
+        question = await items.find_question(self._table, key)
         if question is not None:
             self._due.note_read(question)
         return question
@@ -425,7 +425,7 @@ class DynamoStore(SideItems, PlaceItems):
                 if await self._trails.tell(question, kind, {"sequence": row.sequence}, at, [mark]):
                     return
                 stored = await self._table.get(key)
-                if stored is None or stored[items.REPLAYS] != row.replays:
+                if stored is None or stored.get(items.REPLAYS) != row.replays:
                     return
         except DamagedRow as error:
             log_damaged(error)

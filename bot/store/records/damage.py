@@ -24,16 +24,20 @@ _NAMES = ("identifier", "person", "key", "pk")
 log = logging.getLogger(__name__)
 
 
-def reading(read: Callable[Concatenate[Row, P], T]) -> Callable[Concatenate[Row, P], T]:
-    """Make a function that reads a row raise `DamagedRow`, whatever is wrong with the row."""
+def reading(read: Callable[Concatenate[Row, P], T], name: str = "") -> Callable[Concatenate[Row, P], T]:
+    """Make a function that reads a row raise `DamagedRow`, whatever is wrong with the row.
+
+    The row is named by its column `name`, or else by the first of `_NAMES` that it has.
+    """
 
     @wraps(read)
     def read_row(row: Row, /, *others: P.args, **named: P.kwargs) -> T:
         try:
             return read(row, *others, **named)
         except (ValueError, TypeError, LookupError, OverflowError) as error:
-            kind = read.__name__.strip("_").removesuffix("_of").removesuffix("_from")
-            names = [name for name in _NAMES if name in row.keys()]  # noqa: SIM118 - sqlite3.Row
+            kind = read.__name__.removeprefix("_").removeprefix("read_")
+            kind = kind.removesuffix("_of").removesuffix("_from").replace("_", " ")
+            names = [each for each in (name, *_NAMES) if each in row.keys()]  # noqa: SIM118 - sqlite3.Row
             what = f"{kind} of {row[names[0]]!r}" if names else kind
             raise DamagedRow(f"the {what} cannot be read: its row is damaged ({error})") from error
 
